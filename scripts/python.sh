@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# Speaking, and finding what the machine must have: Python, venv, curl. Sourced.
+
+say() { printf '%s\n' "$@"; }
+
+# fail WHAT [TO_DO]: say what happened and what to do, and end the script.
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    [ -z "${2:-}" ] || printf '  to do:    %s\n' "$2" >&2
+    exit 1
+}
+
+install_command() {
+    if command -v apt-get >/dev/null 2>&1; then printf 'sudo apt-get install %s' "$1"
+    elif command -v dnf >/dev/null 2>&1; then printf 'sudo dnf install %s' "$2"
+    elif command -v apk >/dev/null 2>&1; then printf 'sudo apk add %s' "$2"
+    else printf 'install %s' "$2"; fi
+}
+
+require_curl() {
+    command -v curl >/dev/null 2>&1 || fail "curl is missing" "$(install_command curl curl)"
+}
+
+supported() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+# Print a Python of 3.10 to 3.13 that can make environments; PYTHON names one.
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        supported "$PYTHON" || fail "PYTHON=$PYTHON is no Python of 3.10 to 3.13" "set PYTHON to one, or unset it"
+        found=$PYTHON
+    else
+        found=
+        for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+            if supported "$candidate"; then found=$candidate; break; fi
+        done
+        [ -n "$found" ] || fail "no Python of 3.10 to 3.13 was found ($(python3 --version 2>&1 || true))" \
+            "$(install_command 'python3 python3-venv' python3), or set PYTHON to one"
+    fi
+    "$found" -c 'import ensurepip, venv' 2>/dev/null || fail "$found cannot make environments: its venv module is missing" \
+        "$(install_command "python$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" python3)"
+    command -v "$found"
+}

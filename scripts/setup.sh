@@ -1,0 +1,27 @@
+# shellcheck shell=sh
+# The two environments, .venv (training) and .venv-serve (serving, no TensorFlow). Sourced from the root.
+. scripts/python.sh
+. scripts/env.sh
+
+# In a child each: a lock is given back when that child ends, whatever happens.
+training_env() {
+    (
+        training_requirements >.venv.requirements
+        make_env .venv .venv.requirements "TensorFlow and the rest of training (about 500 MB to download, 2.2 GB on disk)"
+    )
+}
+
+serving_env() {
+    (make_env .venv-serve requirements-serve.lock "what serves a model (about 120 MB to download, 450 MB on disk)")
+}
+
+testing_env() {
+    training_env
+    (
+        cat requirements-dev.lock .venv/.ready >.venv.requirements-dev
+        [ "$(cat .venv/.ready-dev 2>/dev/null)" != "$(cksum <.venv.requirements-dev)" ] || exit 0
+        say "adding the test tools to .venv"
+        .venv/bin/python -m pip install --disable-pip-version-check -q -r requirements-dev.lock
+        cksum <.venv.requirements-dev >.venv/.ready-dev
+    )
+}

@@ -1,0 +1,235 @@
+"""Every setting, once: name, default, meaning and check. Flags, environment and service all read these.
+
+    python -m ss_poc.config --img_path photos --epoch 9     (check flags of train; print the run's names, one a line)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import ConfigError, run_command
+
+__all__ = [
+    "ARCHITECTURES", "LOSSES", "DeployConfig", "ExportConfig", "PredictConfig", "Rule", "SearchConfig", "ServeConfig",
+    "TrainConfig", "format_size", "from_environment", "from_flags", "parse_size",
+]
+
+ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
+LOSSES = ("bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+T = TypeVar("T")
+
+
+def setting(default: Any, meaning: str, choices: Sequence[str] = (), least: float | None = None,
+            most: float | None = None) -> Any:
+    """A dataclass field that knows its meaning and its bounds."""
+    return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least, "most": most})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one class' probability becomes a mask; lengths and areas are pixels of the probability map.
+
+    Attributes:
+        label: name of the class.
+        color: `#rrggbb`.
+        size_hw: size of the probability map the rule was found on.
+        proba: a pixel belongs to the class where its probability is at least this, in (0, 1).
+        pad: radius of the dilation, in pixels.
+        reduce_size: components of fewer pixels are dropped.
+        convex: whether each component is replaced by its convex hull.
+        dice: mean Dice of the class on the validation part under this rule (empty against empty is 1).
+    """
+
+    label: str
+    color: str
+    size_hw: tuple[int, int]
+    proba: float = 0.5
+    pad: int = 0
+    reduce_size: int = 0
+    convex: bool = False
+    dice: float = float("nan")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Which run: shared by every stage that works on one."""
+
+    img_dir_name: str = setting("", "name of the data set under result/ (default: last part of img_path)")
+    model_name: str = setting("v_1", "name of this version")
+    result: str = setting("result", "folder of all runs")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        for name in ("img_dir_name", "model_name"):
+            value = getattr(self, name)
+            if value and not NAME_PATTERN.fullmatch(value):
+                raise ConfigError(f"{name} is {value!r}", "letters, digits, '.', '_' and '-', at most 100 of them",
+                                  f"choose another {name}; it becomes a folder name")
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """Settings of `python -m ss_poc.train`."""
+
+    json_path: str = setting("", "COCO json (default: the newest .exports/*.json of img_path)")
+    img_path: str = setting("coco-annotator/datasets/demo", "folder of the images")
+    epoch: int = setting(50, "upper bound of epochs", least=1)
+    batch_size: int = setting(0, "images a step; 0: chosen from memory", least=0)
+    architecture: str = setting("compact", "network", choices=ARCHITECTURES)
+    encoder: str = setting("", "encoder of the network, such as efficientnetb0 (default: the architecture's own)")
+    weights: str = setting("none", "none, imagenet (downloads) or a .keras file of ours")
+    size: str = setting("", "network input as HEIGHTxWIDTH, such as 256x320 (default: from the images)")
+    loss: str = setting("bce_dice", "loss", choices=LOSSES)
+    lr: float = setting(2e-3, "learning rate at the start", least=1e-8, most=10.0)
+    seed: int = setting(0, "seed of split, weights, order and augmentation", least=0)
+    valid: float = setting(0.2, "part of the images that validates", least=0.01, most=0.9)
+    patience: int = setting(12, "epochs without progress before it stops", least=1)
+    augmentation: str = setting("", "albumentations pipeline as yaml (default: flips, rotation, distortion, light)")
+    cache_mb: int = setting(0, "memory for decoded images; 0: a quarter of what is free", least=0)
+    resume: bool = setting(False, "go on from the last whole epoch of this run")
+    reuse: bool = setting(False, "use a finished run of this name, go on with an interrupted one")
+    overwrite: bool = setting(False, "throw away a finished run of the same name")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size:
+            parse_size(self.size)
+        if not (self.weights in ("none", "imagenet") or self.weights.endswith(".keras")):
+            raise ConfigError(f"weights is {self.weights!r}", "none, imagenet or the path of a .keras file")
+        if self.resume + self.reuse + self.overwrite > 1:
+            raise ConfigError("more than one of resume, reuse and overwrite is set", "one of them at most",
+                              "drop those you do not mean")
+
+    @property
+    def data_set(self) -> str:
+        """`img_dir_name`, or the last part of `img_path`."""
+        return self.img_dir_name or Path(self.img_path).resolve().name
+
+
+@dataclass(frozen=True)
+class ExportConfig(RunConfig):
+    """Settings of `python -m ss_poc.export`."""
+
+
+@dataclass(frozen=True)
+class SearchConfig(RunConfig):
+    """Settings of `python -m ss_poc.post_processing`."""
+
+    workers: int = setting(0, "processes; 0: one a core", least=0)
+
+
+@dataclass(frozen=True)
+class DeployConfig(RunConfig):
+    """Settings of `python -m ss_poc.bento_deploy`."""
+
+    deploy: str = setting("deploy", "folder of all Bentos")
+
+
+@dataclass(frozen=True)
+class PredictConfig(RunConfig):
+    """Settings of `python -m ss_poc.predict`."""
+
+    images: str = setting("", "an image, a folder or a quoted glob")
+    output: str = setting("", "where the results go (default: the run's prediction/)")
+    threshold: float = setting(0.0, "probability threshold for every class; 0: the rules' own", least=0.0, most=1.0)
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """Limits of the service; each is read from the environment as SS_POC_<NAME>."""
+
+    max_bytes: int = setting(64 * 2**20, "largest accepted request body, in bytes", least=1024)
+    max_pixels: int = setting(100_000_000, "largest accepted image, in pixels", least=1)
+    timeout: int = setting(60, "seconds before a request is given up", least=1)
+    concurrency: int = setting(32, "requests at once, the rest is told to come back", least=1)
+    workers: int = setting(1, "worker processes", least=1)
+    threads: int = setting(0, "threads of the engine in a worker; 0: all cores", least=0)
+    cors: str = setting("http://localhost:8890,http://127.0.0.1:8890", "origins that may call from a browser")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+def check_bounds(config: Any) -> None:
+    """Raise ConfigError where a setting is not one of its choices or is out of its bounds."""
+    for item in fields(config):
+        value, meta = getattr(config, item.name), item.metadata
+        if meta.get("choices") and value not in meta["choices"]:
+            raise ConfigError(f"{item.name} is {value!r}", "one of " + ", ".join(meta["choices"]))
+        if meta.get("least") is not None and not value >= meta["least"]:
+            raise ConfigError(f"{item.name} is {value}", f"at least {meta['least']:g}")
+        if meta.get("most") is not None and not value <= meta["most"]:
+            raise ConfigError(f"{item.name} is {value}", f"at most {meta['most']:g}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"256x320"` or `"256"` to (height, width); both multiples of 32, the stride of every encoder here."""
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip().lower())
+    if not match:
+        raise ConfigError(f"size is {text!r}", "HEIGHTxWIDTH in pixels, such as 256x320")
+    height = int(match[1])
+    width = int(match[2] or height)
+    if height % 32 or width % 32 or not height or not width:
+        raise ConfigError(f"size is {height}x{width}", "multiples of 32",
+                          f"try --size {max(32, round(height / 32) * 32)}x{max(32, round(width / 32) * 32)}")
+    return height, width
+
+
+def format_size(size_hw: Sequence[int]) -> str:
+    """(256, 320) to `"256x320"`."""
+    return f"{size_hw[0]}x{size_hw[1]}"
+
+
+def _default(item: Field) -> Any:
+    return None if item.default is MISSING else item.default
+
+
+def from_flags(cls: type[T], argv: Sequence[str] | None, description: str, positional: Sequence[str] = ()) -> T:
+    """Settings of `cls` from `--name value` flags; an unknown flag ends the program with status 2."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False,
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for item in fields(cls):  # type: ignore[arg-type]
+        default, meaning = _default(item), item.metadata["meaning"]
+        if item.name in positional:
+            parser.add_argument(item.name, help=meaning)
+        elif isinstance(default, bool):
+            parser.add_argument(f"--{item.name}", action="store_true", help=meaning)
+        else:
+            parser.add_argument(f"--{item.name}", type=type(default), default=default, help=meaning,
+                                choices=item.metadata["choices"] or None,
+                                metavar=None if item.metadata["choices"] else item.name.upper())
+    return cls(**vars(parser.parse_args(argv)))
+
+
+def from_environment(cls: type[T], environment: Mapping[str, str] = os.environ) -> T:
+    """Settings of `cls` from SS_POC_<NAME> variables; an empty one counts as not set."""
+    values = {}
+    for item in fields(cls):  # type: ignore[arg-type]
+        name = f"SS_POC_{item.name.upper()}"
+        text = environment.get(name, "")
+        if text:
+            kind = type(_default(item))
+            try:
+                values[item.name] = kind(text)
+            except ValueError:
+                raise ConfigError(f"{name} is {text!r}", f"a value of type {kind.__name__}",
+                                  f"set {name} right or unset it") from None
+    return cls(**values)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check flags of train; print result, img_dir_name, model_name and img_path, one a line. Needs no package."""
+    config = from_flags(TrainConfig, argv, "Train a network on a COCO json.")
+    print(config.result, config.data_set, config.model_name, config.img_path, sep="\n")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,217 @@
+"""Name to Keras network: an RGB image as float32 in 0..255 goes in, one probability a class and pixel comes out."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import keras_compat
+from .config import ARCHITECTURES, parse_size
+from .errors import ModelError
+
+import keras  # noqa: E402  isort: skip  (after keras_compat, which quietens TensorFlow)
+from keras import layers  # noqa: E402  isort: skip
+
+__all__ = ["build_model", "default_encoder", "encoder_names", "load_weights"]
+
+COMPACT_ENCODERS = {"compact16": 16, "compact24": 24, "compact32": 32}
+DEFAULT_ENCODERS = {"compact": "compact16", "unet": "efficientnetb0", "unetpp": "efficientnetb4",
+                    "fpn": "efficientnetb0", "linknet": "efficientnetb0", "pspnet": "efficientnetb0"}
+# Before training a pixel is a defect with this probability: starting at 0.5 wastes the first epochs on background.
+PRIOR_LOGIT = math.log(0.02 / 0.98)
+# The head starts near its bias, or random features would drown the prior.
+HEAD_SCALE = 0.1
+# Keras' 0.99 needs hundreds of steps to follow; a small data set has a dozen an epoch.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def default_encoder(architecture: str) -> str:
+    """The encoder an architecture gets when none is named."""
+    if architecture not in ARCHITECTURES:
+        raise ModelError(f"architecture {architecture!r} is not known", "one of " + ", ".join(ARCHITECTURES))
+    return DEFAULT_ENCODERS[architecture]
+
+
+def encoder_names(architecture: str) -> list[str]:
+    """Encoders that go with an architecture. DenseNet is left out: Keras 3 refuses '/' in its layers' names."""
+    if architecture == "compact":
+        return list(COMPACT_ENCODERS)
+    names = keras_compat.segmentation_models().get_available_backbone_names()
+    return [name for name in names if not name.startswith("densenet")]
+
+
+def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence[int],
+                weights: str = "none") -> keras.Model:
+    """Build a network.
+
+    Args:
+        architecture: one of `config.ARCHITECTURES`.
+        encoder: one of `encoder_names(architecture)`; "" for its default.
+        classes: channels of the output.
+        size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
+        weights: "none"; "imagenet" for a pretrained encoder (downloaded; without a network a warning is given and
+            training starts from scratch); or the path of a `.keras` file of the same architecture.
+
+    Returns:
+        Model from (N, height, width, 3) float32 RGB in 0..255 to (N, height, width, classes) float32 probabilities.
+
+    Raises:
+        ModelError: unknown name, a size the architecture or encoder cannot take, or weights that do not fit.
+        ConfigError: a size that no network takes.
+    """
+    encoder = encoder or default_encoder(architecture)
+    known = encoder_names(architecture) if architecture in ARCHITECTURES else []
+    if not known:
+        raise ModelError(f"architecture {architecture!r} is not known", "one of " + ", ".join(ARCHITECTURES))
+    if encoder not in known:
+        raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
+    size_hw = parse_size(f"{size_hw[0]}x{size_hw[1]}")
+    if architecture == "compact":
+        model = _compact(COMPACT_ENCODERS[encoder], classes, size_hw)
+    else:
+        pretrained = "imagenet" if weights == "imagenet" else None
+        model = _with_encoder(architecture, encoder, classes, size_hw, pretrained)
+    if weights == "imagenet" and architecture == "compact":
+        warnings.warn("compact has no pretrained weights; training starts from scratch", stacklevel=2)
+    elif weights not in ("none", "imagenet"):
+        load_weights(model, Path(weights))
+    return model
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights of a `.keras` file into a network built the same way.
+
+    Only arrays are read: no layer, function or Lambda of the file is ever made or run.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another network.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}", "a .keras file of ours")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of every layer that does not fit, then raises
+            model.load_weights(path)
+    except Exception as error:  # of zipfile, h5py, Keras and NumPy: a damaged file fails in many ways
+        raise ModelError(f"{path} does not fit this network: {repr(error).splitlines()[0]}",
+                         "a whole .keras file of the same architecture, encoder and number of classes",
+                         "name the same --architecture and --encoder, or use --weights none") from error
+
+
+def _with_encoder(architecture: str, encoder: str, classes: int, size_hw: tuple[int, int],
+                  pretrained: str | None) -> keras.Model:
+    package = keras_compat.segmentation_models()
+    build = {"unet": package.Unet, "fpn": package.FPN, "linknet": package.Linknet, "pspnet": package.PSPNet,
+             "unetpp": _unet_plus_plus}[architecture]
+    if architecture == "pspnet" and (size_hw[0] % 48 or size_hw[1] % 48):
+        fits = [max(96, round(length / 96) * 96) for length in size_hw]
+        raise ModelError(f"pspnet cannot take {size_hw[0]}x{size_hw[1]}", "multiples of 96",
+                         f"try --size {fits[0]}x{fits[1]}")
+    options: dict[str, Any] = {"input_shape": (*size_hw, 3), "classes": classes, "activation": "sigmoid"}
+    try:
+        core = build(encoder, encoder_weights=pretrained, **options)
+    except ValueError as error:
+        raise ModelError(f"{architecture} with {encoder} cannot be built for {size_hw[0]}x{size_hw[1]}: {error}",
+                         fix="try a larger --size, another --encoder or --weights none") from error
+    except Exception as error:
+        # Keras' downloader raises a bare Exception; anything else is a real fault.
+        offline = isinstance(error, (ConnectionError, TimeoutError)) or "URL fetch failure" in str(error)
+        if pretrained is None or not offline:
+            raise
+        warnings.warn(f"the imagenet weights of {encoder} could not be downloaded ({error}); "
+                      "training starts from scratch", stacklevel=3)
+        core = build(encoder, encoder_weights=None, **options)
+        pretrained = None
+    return _wrap(core, package.get_preprocessing(encoder), size_hw, tuned=pretrained is not None)
+
+
+def _wrap(core: keras.Model, preprocess: Any, size_hw: tuple[int, int], tuned: bool) -> keras.Model:
+    """Put the encoder's own scaling of 0..255 in front, so that every network takes the same input."""
+    for layer in core.layers:
+        if isinstance(layer, layers.BatchNormalization) and not tuned:
+            layer.momentum = BATCH_NORM_MOMENTUM
+    head = next(layer for layer in reversed(core.layers) if isinstance(layer, layers.Conv2D))
+    head.kernel.assign(head.kernel * HEAD_SCALE)
+    if head.use_bias:
+        head.bias.assign(np.full(head.bias.shape, PRIOR_LOGIT, np.float32))
+    image = keras.Input((*size_hw, 3), name="image")
+    scale = layers.Conv2D(3, 1, name="preprocess", trainable=False)
+    scaled = scale(image)
+    scale.set_weights(_affine(preprocess))
+    probability = layers.Activation("linear", dtype="float32", name="probability")(core(scaled))
+    return keras.Model(image, probability)
+
+
+def _affine(preprocess: Any) -> list[np.ndarray]:
+    """Kernel (1, 1, 3, 3) and bias (3,) of an encoder's preprocessing, which is affine in the pixel: probe it."""
+    def probe(pixel: Sequence[float]) -> np.ndarray:
+        return np.asarray(preprocess(np.array(pixel, np.float32).reshape(1, 1, 1, 3).copy()), np.float64).reshape(3)
+
+    bias = probe((0, 0, 0))
+    kernel = np.stack([(probe(row) - bias) / 255 for row in ((255, 0, 0), (0, 255, 0), (0, 0, 255))])
+    return [kernel.reshape(1, 1, 3, 3).astype(np.float32), bias.astype(np.float32)]
+
+
+def _conv(x: Any, filters: int, strides: int = 1, relu: bool = True) -> Any:
+    x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
+    return layers.Activation("relu")(x) if relu else x
+
+
+def _residual(x: Any, filters: int) -> Any:
+    return layers.Activation("relu")(layers.Add()([x, _conv(_conv(x, filters), filters, relu=False)]))
+
+
+def _head(x: Any, classes: int) -> Any:
+    x = layers.Conv2D(classes, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.1 * HEAD_SCALE),
+                      bias_initializer=keras.initializers.Constant(PRIOR_LOGIT))(x)
+    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+    return layers.Activation("sigmoid", dtype="float32", name="probability")(x)
+
+
+def _compact(width: int, classes: int, size_hw: tuple[int, int]) -> keras.Model:
+    """A residual encoder-decoder that is fast on CPUs.
+
+    Plain 3x3 convolutions (depthwise ones are slow on TensorFlow's CPU kernels), all at half resolution or less,
+    skip connections added rather than concatenated, which halves the decoder's work.
+    """
+    widths = [width, 2 * width, 4 * width, 6 * width, 8 * width]
+    image = keras.Input((*size_hw, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    skips = []
+    for stage, filters in enumerate(widths):
+        x = _conv(x, filters, strides=2)
+        x = _residual(x, filters) if stage else x
+        skips.append(x)
+    for filters, skip in zip(reversed(widths[:-1]), reversed(skips[:-1]), strict=True):
+        x = layers.UpSampling2D(2)(layers.Conv2D(filters, 1)(x))
+        x = _conv(layers.Add()([x, skip]), filters)
+    return keras.Model(image, _head(x, classes))
+
+
+def _unet_plus_plus(encoder: str, encoder_weights: str | None, input_shape: Sequence[int], classes: int,
+                    activation: str) -> keras.Model:
+    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165): node (depth, step) joins every earlier node of its depth with
+    the upsampled node below; the last node of the top row is the output."""
+    from segmentation_models.backbones.backbones_factory import Backbones
+
+    modules = {"backend": keras.backend, "layers": layers, "models": keras.models, "utils": keras.utils}
+    backbone = Backbones.get_backbone(encoder, input_shape=tuple(input_shape), weights=encoder_weights,
+                                      include_top=False, **modules)
+    names = Backbones.get_feature_layers(encoder, n=4)
+    features = [backbone.get_layer(**({"name": name} if isinstance(name, str) else {"index": name})).output
+                for name in reversed(names)] + [backbone.output]
+    filters = (32, 64, 128, 256)
+    rows = [[feature] for feature in features]
+    for step in range(1, len(features)):
+        for depth in range(len(features) - step):
+            joined = layers.Concatenate()([*rows[depth], layers.UpSampling2D(2)(rows[depth + 1][step - 1])])
+            rows[depth].append(_conv(_conv(joined, filters[depth]), filters[depth]))
+    x = _conv(layers.UpSampling2D(2)(rows[0][-1]), 16)
+    x = layers.Conv2D(classes, 3, padding="same")(x)
+    return keras.Model(backbone.input, layers.Activation(activation)(x))

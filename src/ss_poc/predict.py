@@ -1,0 +1,94 @@
+"""Run a trained model over photographs.
+
+    python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1
+    python -m ss_poc.predict 'photos/*.jpg' --img_dir_name demo --model_name v_1 --output out --threshold 0.3
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .artifacts import RunPaths, write_csv, write_json
+from .config import PredictConfig, from_flags
+from .errors import ImageError, run_command
+from .images import decode_image, find_images, save_image
+from .inference import Predictor, coco_document
+from .masks import draw_overlay
+
+__all__ = ["main", "predict"]
+
+RLE_COLUMNS = ("image", "label", "height", "width", "counts")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command: 0 if every image was read, else 1."""
+    config = from_flags(PredictConfig, argv, "Run a trained model over photographs.", positional=("images",))
+    paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
+    output = Path(config.output) if config.output else paths.prediction
+    predictor = Predictor.load(paths.export, paths.rules)
+    broken = predict(predictor, find_images(config.images), output, config.threshold or None, root(config.images))
+    for name, reason in broken:
+        print(f"not read: {name}: {reason}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def root(images: str) -> Path:
+    """Folder that the names of the images are relative to."""
+    path = Path(images)
+    if path.is_dir():
+        return path
+    fixed = []
+    for part in path.parent.parts:
+        if any(character in part for character in "*?["):
+            break
+        fixed.append(part)
+    return Path(*fixed)
+
+
+def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold: float | None,
+            folder: Path) -> list[tuple[str, str]]:
+    """Write COCO json, RLE csv and an overlay an image to `output`; go on where an image is broken.
+
+    Args:
+        predictor: the model.
+        files: images, below `folder`.
+        output: where the results go.
+        threshold: for every class, or None for the rules' own.
+        folder: what file names in the results are relative to.
+
+    Returns:
+        (name, reason) of each image that could not be read.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
+    broken: list[tuple[str, str]] = []
+    for file in tqdm(files, desc="predict", unit="image", disable=None):
+        name = file.relative_to(folder).as_posix()
+        try:
+            image = decode_image(file)
+        except (ImageError, OSError) as error:
+            broken.append((name, str(error).splitlines()[0]))
+            continue
+        found = predictor.predict(image, threshold)
+        height, width = image.shape[:2]
+        images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
+        annotations += found.coco_annotations(predictor.spec.category_ids, len(images), len(annotations) + 1)
+        rows += [(name, label, height, width, rle["counts"])
+                 for label, rle in zip(predictor.spec.labels, found.rles, strict=True)]
+        save_image(output / "overlay" / f"{name.replace('/', '__')}.jpg",
+                   draw_overlay(image, predictor.spec.colors, outlined=found.mask, filled=found.mask))
+    write_json(output / "coco.json", coco_document(predictor.spec, images, annotations))
+    write_csv(output / "rle.csv", RLE_COLUMNS, rows)
+    defects = len({annotation["image_id"] for annotation in annotations})
+    print(f"{len(images)} images, {defects} with a defect, {len(broken)} not read → {output}", flush=True)
+    return broken
+
+
+if __name__ == "__main__":
+    run_command(main)

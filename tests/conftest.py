@@ -1,0 +1,82 @@
+"""A tiny labelled set and a run trained on it by the real commands, shared by all tests that need one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ss_poc.artifacts import RunPaths
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+SIZE_HW = (64, 96)
+
+
+def stage(name: str, *flags: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `python -m ss_poc.<name>` as a user would."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-m", f"ss_poc.{name}", *flags], cwd=cwd, env=environment, text=True,
+                          capture_output=True, timeout=300)
+    if check and done.returncode:
+        raise AssertionError(f"{name} {flags} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def draw_set(folder: Path, count: int) -> Path:
+    """`count` grey pictures: a bright disc is a pit, a dark bar is a scratch, every fourth picture is clean."""
+    (folder / ".exports").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(count):
+        random = np.random.default_rng(number)
+        picture = random.integers(90, 120, (*SIZE_HW, 3)).astype(np.uint8)
+        images.append({"id": number + 1, "file_name": f"{number:02d}.png", "height": SIZE_HW[0], "width": SIZE_HW[1]})
+        if number % 4:
+            left, top = int(random.integers(6, 60)), int(random.integers(6, 36))
+            if number % 4 == 2:
+                cv2.rectangle(picture, (left, top), (left + 29, top + 9), (20, 20, 20), -1)
+                outline = [left, top, left + 30, top, left + 30, top + 10, left, top + 10]
+            else:
+                cv2.circle(picture, (left + 10, top + 10), 10, (230, 230, 230), -1)
+                angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+                outline = np.stack([left + 10.5 + 10.5 * np.cos(angles), top + 10.5 + 10.5 * np.sin(angles)], 1)
+                outline = outline.reshape(-1).tolist()
+            annotations.append({"id": number, "image_id": number + 1, "category_id": 2 if number % 4 == 2 else 7,
+                                "segmentation": [outline], "iscrowd": 0})
+        cv2.imwrite(str(folder / f"{number:02d}.png"), picture)
+    path = folder / ".exports" / "coco-1.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [
+        {"id": 2, "name": "scratch", "color": "#ff0000"}, {"id": 7, "name": "pit", "color": "#0000ff"}]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny set."""
+    folder = tmp_path_factory.mktemp("work") / "tiny"
+    draw_set(folder, 24)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(labelled: Path) -> RunPaths:
+    """A run on the tiny set: trained, exported and searched."""
+    here = labelled.parent
+    names = ("--img_dir_name", "tiny", "--model_name", "v_1")
+    stage("train", "--img_path", "tiny", "--epoch", "12", "--batch_size", "4", "--lr", "0.005", *names, cwd=here)
+    stage("export", *names, cwd=here)
+    stage("post_processing", *names, cwd=here)
+    return RunPaths(here / "result", "tiny", "v_1")
+
+
+@pytest.fixture(scope="session")
+def bento(run: RunPaths) -> Path:
+    """The Bento of the tiny run."""
+    here = run.result.parent
+    stage("bento_deploy", "--img_dir_name", "tiny", "--model_name", "v_1", cwd=here)
+    return here / "deploy" / "KerasSegmentationService" / "segment" / "v_1"

@@ -1,0 +1,133 @@
+"""ss_poc.post_processing: the search finds what applying every rule would find."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from conftest import stage
+
+from ss_poc.artifacts import read_rules, read_run
+from ss_poc.config import Rule
+from ss_poc.data import load_coco
+from ss_poc.images import decode_image
+from ss_poc.inference import Predictor
+from ss_poc.masks import decode_rle, dice, refine
+from ss_poc.post_processing import Grid, _best, picture_stem, score_grid
+
+GRID = Grid((0.2, 0.5, 0.8), (0, 1, 3), (0, 2, 6, 25))
+
+
+def blobs(size_hw: tuple[int, int], seed: int) -> np.ndarray:
+    """(h, w) float32 in 0..1 with blobs of many sizes, holes and touching corners among them."""
+    field = cv2.GaussianBlur(np.random.default_rng(seed).random(size_hw), (0, 0), 1.2)
+    return ((field - field.min()) / np.ptp(field)).astype(np.float32)
+
+
+def brute_force(probability: np.ndarray, truth: np.ndarray, grid: Grid) -> np.ndarray:
+    scores = np.empty(grid.shape)
+    for t, p, a, convex in itertools.product(*(range(length) for length in grid.shape)):
+        rule = Rule("x", "#000000", probability.shape, grid.thresholds[t], grid.pads[p], grid.areas[a], bool(convex))
+        scores[t, p, a, convex] = dice(truth[..., None], refine(probability[..., None], [rule], truth.shape))[0]
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("size_hw", [(24, 36), (40, 31), (50, 90)])
+def test_search_scores_every_rule_as_applying_it_would(size_hw, seed):
+    probability = blobs((24, 36), seed)
+    truth = blobs(size_hw, seed + 100) > 0.6
+    np.testing.assert_allclose(score_grid(probability, truth, GRID), brute_force(probability, truth, GRID), atol=1e-12)
+
+
+def test_components_inside_a_ring_are_scored_as_applied():
+    probability = np.zeros((40, 40), np.float32)
+    cv2.circle(probability, (20, 20), 15, 0.9, 1)
+    cv2.circle(probability, (20, 20), 8, 0.7, -1)
+    truth = probability > 0.6
+    np.testing.assert_allclose(score_grid(probability, truth, GRID), brute_force(probability, truth, GRID), atol=1e-12)
+
+
+def test_empty_truth_scores_1_where_the_mask_is_empty_and_0_elsewhere():
+    probability = np.full((4, 6), 0.6, np.float32)
+    scores = score_grid(probability, np.zeros((4, 6), bool), Grid((0.5, 0.7), (0,), (0, 25)))
+    assert scores[0, 0, 0].tolist() == [0.0, 0.0]   # 24 pixels are found, none is right
+    assert scores[0, 0, 1].tolist() == [1.0, 1.0]   # 24 are fewer than 25: dropped
+    assert scores[1, 0, 0].tolist() == [1.0, 1.0]   # 0.6 is under the threshold
+
+
+def test_hand_counted_dice():
+    probability = np.zeros((4, 6), np.float32)
+    probability[0, :4] = 0.9
+    probability[3, 5] = 0.9
+    truth = np.zeros((4, 6), bool)
+    truth[0, 2:6] = True
+    scores = score_grid(probability, truth, Grid((0.5,), (0,), (0, 2)))
+    assert scores[0, 0, 0, 0] == pytest.approx(2 * 2 / (5 + 4))
+    assert scores[0, 0, 1, 0] == pytest.approx(2 * 2 / (4 + 4))
+
+
+def test_among_equal_rules_the_plainest_is_chosen():
+    flat = np.full(GRID.shape, 0.75)
+    best = _best(Rule("x", "#000000", (4, 6)), GRID, flat)
+    assert (best.proba, best.pad, best.reduce_size, best.convex, best.dice) == (0.5, 0, 0, False, 0.75)
+    flat[2, 1, 3, 1] = 0.76
+    best = _best(Rule("x", "#000000", (4, 6)), GRID, flat)
+    assert (best.proba, best.pad, best.reduce_size, best.convex) == (0.8, 1, 25, True)
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_valid_folder_holds_what_the_design_names(run):
+    names = {path.name for path in run.valid.iterdir()}
+    pictures = {f"{picture_stem(name)}_segment.jpg" for name in read_run(run)["split"]["valid"]}
+    tables = {"valid_batch_true.csv", "valid_batch_pred.csv", "valid_post_grid.csv", "valid_score.csv"}
+    assert names == pictures | tables
+    header = run.rules.read_text().splitlines()[0]
+    assert header == "label,color,size,proba,pad,reduce_size,convex,dice"
+    assert [rule.label for rule in read_rules(run.rules)] == ["scratch", "pit"]
+
+
+def test_scores_in_the_csv_are_those_of_the_masks_in_the_csv(run):
+    true, predicted = (rows_of(run.valid / f"valid_batch_{kind}.csv") for kind in ("true", "pred"))
+    assert [row["image"] for row in true] == [row["image"] for row in predicted]
+    values: dict[str, list[float]] = {"scratch": [], "pit": []}
+    for left, right in zip(true, predicted, strict=True):
+        size = [int(left["height"]), int(left["width"])]
+        masks = [decode_rle({"size": size, "counts": row["counts"]}, size) for row in (left, right)]
+        total = masks[0].sum() + masks[1].sum()
+        values[left["label"]].append(2 * (masks[0] & masks[1]).sum() / total if total else 1.0)
+    scores = {row["post_processed"]: row for row in rows_of(run.valid / "valid_score.csv")}
+    assert set(scores) == {"0", "1"}
+    for label, found in values.items():
+        assert float(scores["1"][label]) == pytest.approx(np.mean(found), abs=1e-6)
+    assert float(scores["1"]["total_score"]) == pytest.approx(np.mean([np.mean(v) for v in values.values()]), abs=1e-6)
+    assert float(scores["1"]["total_score"]) >= float(scores["0"]["total_score"])
+    assert float(scores["1"]["total_score"]) > 0.5
+
+
+def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):
+    rules, predictor = read_rules(run.rules), Predictor.load(run.export, run.rules)
+    names = set(read_run(run)["split"]["valid"])
+    samples = [sample for sample in load_coco(labelled / ".exports" / "coco-1.json", labelled).samples
+               if sample.name in names]
+    reached = [dice(sample.mask(2), predictor.predict(sample.image()).mask) for sample in samples]
+    assert np.mean(reached, axis=0) == pytest.approx([rule.dice for rule in rules], abs=1e-6)
+
+
+def test_pictures_show_the_photograph_at_its_own_size(run):
+    for picture in run.valid.glob("*_segment.jpg"):
+        assert decode_image(picture).shape == (64, 96, 3)
+
+
+def test_search_before_export_says_what_is_missing(run, tmp_path):
+    (tmp_path / "result/tiny/segment/v_1").mkdir(parents=True)
+    (tmp_path / "result/tiny/segment/v_1/run.json").write_bytes(run.run_json.read_bytes())
+    done = stage("post_processing", "--img_dir_name", "tiny", cwd=tmp_path, check=False)
+    assert done.returncode == 1 and "model.json is missing" in done.stderr
