@@ -121,6 +121,7 @@ def test_area_and_box_are_those_of_the_polygons(coco: dict[str, Any]) -> None:
 def test_a_quarter_is_clean_and_few_have_three_defects(coco: dict[str, Any]) -> None:
     counts = Counter(annotation["image_id"] for annotation in coco["annotations"])
     assert COUNT - len(counts) == COUNT // 4
+    assert not all(image in counts for image in range(COUNT // 2, COUNT + 1)), "clean ones lie among the others"
     assert set(counts.values()) <= {1, 2, 3}
     assert sum(count == 3 for count in counts.values()) <= COUNT // 5
 
@@ -134,7 +135,7 @@ def test_every_class_is_in_a_sixth_of_the_pictures_or_more(coco: dict[str, Any])
 
 def test_classes_share_pixels_at_times(coco: dict[str, Any]) -> None:
     sharing = [image for image, mask in masks_of(coco).items() if (mask > 1).any()]
-    assert 3 <= len(sharing) <= COUNT // 2
+    assert COUNT // 5 <= len(sharing) <= COUNT // 2
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -143,14 +144,16 @@ def test_labels_cover_what_the_defect_changed_and_nothing_else(name: str, monkey
     surfaces: list[np.ndarray] = []
     monkeypatch.setattr(demo, "_expose", lambda random, surface: surfaces.append(
         np.dstack([surface.albedo, surface.height / 5])))
-    for seed in range(6):
+    overlaps = []
+    for seed in range(8):
         _, (polygons,) = draw_photograph(np.random.default_rng(seed), [name])
         draw_photograph(np.random.default_rng(seed), [])
         with_defect, without = surfaces[-2:]
-        changed = (np.abs(with_defect - without).max(axis=2) > 0.04).astype(np.uint8)
-        label = polygons_to_mask(polygons, SIZE_HW).astype(np.uint8)
-        assert not (changed & ~cv2.dilate(label, np.ones((5, 5)))).any()
-        assert np.count_nonzero(changed & label) > 0.95 * np.count_nonzero(label)
+        changed = np.abs(with_defect - without).max(axis=2) > 0.04
+        label = polygons_to_mask(polygons, SIZE_HW)
+        assert not (changed & ~cv2.dilate(label.astype(np.uint8), np.ones((5, 5))).astype(bool)).any()
+        overlaps.append(np.count_nonzero(changed & label) / np.count_nonzero(changed | label))
+    assert np.mean(overlaps) > 0.93
 
 
 def test_a_set_that_is_there_is_used_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,10 +218,10 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_draws_stays
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     left = [f".{gone.pid}.tmp.demo", f".{os.getpid()}.tmp.demo"]
-    kept = [f".{os.getppid()}.tmp.demo", f".{gone.pid}.tmp.photos", ".notes.tmp.x"]
+    kept = [f".{os.getppid()}.tmp.demo", f".{gone.pid}.tmp.photos", ".notes.tmp.demo"]
     for name in left + kept:
         (tmp_path / name).mkdir()
-        (tmp_path / name / "demo_0001.jpg").write_text("half")
+        (tmp_path / name / "demo_0009.jpg").write_text("half")
     make_demo(tmp_path / "demo", 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["demo", *kept])
     assert len(content(tmp_path / "demo")) == 3

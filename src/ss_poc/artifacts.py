@@ -273,6 +273,8 @@ def read_rules(path: Path) -> list[Rule]:
     """
     rows = read_json(path) if path.suffix == ".json" else read_csv(path, RULE_COLUMNS)
     try:
+        if not isinstance(rows, list):
+            raise TypeError("no list")
         return [_rule(row) for row in rows]
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"{path} holds a value that cannot be: {str(error).splitlines()[0]}",

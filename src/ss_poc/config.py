@@ -70,7 +70,7 @@ class RunConfig:
         check_bounds(self)
         for name in ("img_dir_name", "model_name"):
             value = getattr(self, name)
-            if value and not NAME_PATTERN.fullmatch(value):
+            if (value or name == "model_name") and not NAME_PATTERN.fullmatch(value):
                 raise ConfigError(f"{name} is {value!r}", "letters, digits, '.', '_' and '-', at most 100 of them",
                                   f"choose another {name}; it becomes a folder name")
 

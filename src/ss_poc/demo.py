@@ -380,7 +380,7 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
         for path in folder.parent.glob(".*.tmp.*"):  # what a killed process had begun to draw
             _, pid, _, name = path.name.split(".", 3)
             # In a container, the killed process may have had our own number.
-            if name == folder.name and (pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists()):
+            if name == folder.name and pid.isdigit() and (pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists()):
                 shutil.rmtree(path)
         with atomic_path(folder) as temporary:
             _write(temporary, folder.name, images, seed)

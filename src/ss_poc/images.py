@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-import math
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from .artifacts import atomic_path
 from .errors import ImageError
@@ -82,15 +83,19 @@ def _checked_header(image: Image.Image, max_pixels: int) -> tuple[tuple[int, int
         orientation = image.getexif().get(ORIENTATION, 1)
     except DAMAGE:
         orientation = 1
-    if image.format == "TIFF" and image.tag_v2.get(ORIENTATION) in TURNED:  # Pillow gives the size as shown
+    if _tiff_tag(image, ORIENTATION) in TURNED:  # Pillow gives the size as shown
         height, width = width, height
     return (height, width), orientation if orientation in range(1, 9) else 1
 
 
 def _tile_pixels(image: Image.Image) -> int:
     """Pixels of a TIFF's tile: the decoder takes memory for a whole one, however small the image is."""
-    lengths = [image.tag_v2.get(tag) for tag in (TILE_WIDTH, TILE_LENGTH)] if image.format == "TIFF" else []
-    return math.prod(lengths) if lengths and all(isinstance(length, int) for length in lengths) else 0
+    width, height = _tiff_tag(image, TILE_WIDTH), _tiff_tag(image, TILE_LENGTH)
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
+
+
+def _tiff_tag(image: Image.Image, tag: int) -> Any:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
 
 
 def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bool = True) -> np.ndarray:

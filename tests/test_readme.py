@@ -1,0 +1,85 @@
+"""The READMEs' commands are run as they stand, by a user who copies them one after the other."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Running the tests from inside the tests would never end.
+NOT_RUN = {"sh test.sh\n"}
+
+
+def blocks(name: str) -> list[str]:
+    """Contents of the ```sh blocks, indentation of lists removed."""
+    found = re.findall(r"^( *)```sh\n(.*?)^ *```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [re.sub(f"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def test_both_languages_show_the_same_commands():
+    assert blocks("README.md") == blocks("README.ko.md") and len(blocks("README.md")) >= 6
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+def test_links_and_pictures_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in target:
+            assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_variables_in_the_readme_are_those_of_the_script():
+    script = (ROOT / "trainer.sh").read_text()
+    for name in re.findall(r'^: "\$\{(\w+):=', script, re.MULTILINE):
+        assert f"| `{name}` |" in (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def clone(tmp_path: Path):
+    """What git would hand a new user, with the environments that are there already."""
+    folder = tmp_path / "ss poc"
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    for name in (".venv", ".venv-serve"):
+        if not (ROOT / name / ".ready").is_file():
+            pytest.skip(f"{name} is not set up; sh test.sh does it")
+        (folder / name).symlink_to(ROOT / name)
+    # The environments are known by the folder they were made for.
+    env = folder / "scripts" / "env.sh"
+    env.write_text(env.read_text().replace("--version; pwd;", f"--version; echo '{ROOT}';"))
+    yield folder
+    subprocess.run(["sh", "server.sh", "stop"], cwd=folder, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme_work_as_written(clone, tmp_path):
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 8892)) == 0:
+            pytest.skip("port 8892, which the README uses, is taken on this machine")
+    out = tmp_path / "out"
+    for block in blocks("README.md"):
+        if block in NOT_RUN:
+            continue
+        with out.open("w") as file:  # not a pipe: a served model would hold it open
+            done = subprocess.run(["sh", "-e"], input=block, text=True, cwd=clone, stdout=file, timeout=400,
+                                  stderr=subprocess.STDOUT, env={**os.environ, "epoch": "2", "PORT": "8892"})
+        assert done.returncode == 0, f"{block}\n{out.read_text()[-3000:]}"
+        if block.startswith("sh train_serve.sh"):
+            shown = out.read_text()
+            assert '"verdict"' in shown or "verdict:" in shown
+            assert "post_processed,total_score,stain" in shown or "post_processed,total_score," in shown
+            assert (clone / "result/demo/segment/v_1/prediction/proof.png").stat().st_size > 1000
+        if "curl" in block:
+            assert out.read_text().startswith('{"rle":[{"size":[240,320]')
+    assert (clone / "check.jpg").is_file()
+    assert len(list((clone / "result/demo/segment/v_2/prediction/overlay").iterdir())) == 160
