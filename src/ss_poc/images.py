@@ -191,10 +191,11 @@ def encode_image(image: np.ndarray, suffix: str = ".jpg", quality: int = 92) -> 
     """Encode (H, W, 3) RGB or (H, W) grey uint8 as JPEG (`.jpg`) or PNG (`.png`)."""
     stored = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
-    done, data = cv2.imencode(suffix, np.ascontiguousarray(stored), options)
-    if not done:
-        raise ImageError(f"an array of shape {image.shape} could not be written as {suffix}",
-                         "(H, W, 3) or (H, W) uint8")
+    try:
+        _, data = cv2.imencode(suffix, np.ascontiguousarray(stored), options)
+    except cv2.error as error:
+        raise ImageError(f"an array of shape {image.shape} could not be written as {suffix!r}",
+                         "(H, W, 3) or (H, W) uint8, and .jpg or .png") from error
     return bytes(data)
 
 
@@ -205,7 +206,7 @@ def save_image(path: Path, image: np.ndarray) -> None:
 
 
 def find_images(source: str) -> list[Path]:
-    """Image files of a folder (with its subfolders), a glob, or a single file; sorted, hidden folders left out.
+    """Image files of a folder (with its subfolders), a glob, or a single file; sorted, hidden ones left out.
 
     Raises:
         ImageError: there is none.
@@ -213,17 +214,24 @@ def find_images(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
         return [path]
-    if path.is_dir():
-        found = [item for item in path.rglob("*") if not any(part.startswith(".") for part in
-                                                             item.relative_to(path).parts)]
-    else:
-        anchor = Path(path.anchor or ".")
-        found = list(anchor.glob(str(path.relative_to(path.anchor))))
-    found = sorted(item for item in found if item.suffix.lower() in SUFFIXES and item.is_file())
+    try:
+        if path.is_dir():
+            candidates = list(path.rglob("*"))
+        else:
+            candidates = list(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    except ValueError:  # such as "a**", which is no pattern
+        candidates = []
+    found = sorted(item for item in candidates
+                   if item.suffix.lower() in SUFFIXES and item.is_file() and not _is_hidden(item, path))
     if not found:
         raise ImageError(f"no images at {source!r}", f"a file, folder or glob of {', '.join(SUFFIXES)}",
                          "check the path")
     return found
+
+
+def _is_hidden(item: Path, source: Path) -> bool:
+    """Whether a part of the path is hidden that `source` does not name."""
+    return any(part.startswith(".") for part in item.parts if part not in source.parts)
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int, cell_hw: tuple[int, int],

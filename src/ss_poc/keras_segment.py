@@ -28,7 +28,7 @@ from starlette.types import Message
 
 from .artifacts import RULES_JSON, SERVICE
 from .config import ServeConfig, from_environment
-from .errors import ImageError, SegmentError, run_command
+from .errors import ConfigError, ImageError, SegmentError, run_command
 from .images import decode_image, encode_image
 from .inference import Prediction, Predictor, coco_document
 from .masks import draw_overlay
@@ -201,7 +201,15 @@ def load_predictor(config: ServeConfig) -> Predictor:
     return predictor
 
 
-CONFIG = from_environment(ServeConfig)
+def _config() -> ServeConfig:
+    # Read while BentoML imports this file: an exception would reach the operator as a page of traceback.
+    try:
+        return from_environment(ServeConfig)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+CONFIG = _config()
 APP = application(CONFIG)
 
 

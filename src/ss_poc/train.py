@@ -142,7 +142,7 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
     if run["data"]["fingerprint"] != dataset.fingerprint:
         raise ArtifactError("the images or labels have changed since this run was started",
                             f"fingerprint {run['data']['fingerprint'][:12]}…, got {dataset.fingerprint[:12]}…",
-                            "start a new run: another --model_name")
+                            "--model_name v_2 for a new run beside it, --overwrite for one in its place")
     then = run["config"]
     chosen_then = {name: then[name] for name in ("size", "batch_size", "cache_mb") if not getattr(config, name)}
     config = dataclasses.replace(config, **chosen_then)
@@ -152,7 +152,7 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
                and now[name] != then[name]]
     if changed:
         raise ConfigError("settings differ from those the run was started with: " + "; ".join(changed),
-                          "the same settings", "repeat the same command and add --resume")
+                          "the same settings", "repeat the same command, or start a new run: --model_name v_2")
     return config
 
 
