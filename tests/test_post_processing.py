@@ -16,7 +16,7 @@ from ss_poc.data import load_coco
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
 from ss_poc.masks import decode_rle, dice, refine
-from ss_poc.post_processing import Grid, _best, picture_stem, score_grid
+from ss_poc.post_processing import Grid, _best, picture_stem, score_grid, score_table
 
 GRID = Grid((0.2, 0.5, 0.8), (0, 1, 3), (0, 2, 6, 25))
 
@@ -119,6 +119,15 @@ def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):
                if sample.name in names]
     reached = [dice(sample.mask(2), predictor.predict(sample.image()).mask) for sample in samples]
     assert np.mean(reached, axis=0) == pytest.approx([rule.dice for rule in rules], abs=1e-6)
+
+
+def test_a_class_that_is_never_found_is_said():
+    """On 2 images, one of them clean, predicting nothing gives a mean Dice of 0.5 that looks like something."""
+    rules = [Rule("pit", "#ff0000", (4, 6))]
+    scores = {"images": 2, "dice": {"pit": 0.5}, "dice_plain": {"pit": 0.5}, "iou": {"pit": 0.0}}
+    assert "not found on any image yet: pit" in score_table(rules, scores)
+    scores["iou"] = {"pit": 0.1}
+    assert "not found" not in score_table(rules, scores)
 
 
 def test_pictures_show_the_photograph_at_its_own_size(run):

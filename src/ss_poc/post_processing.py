@@ -229,6 +229,10 @@ def score_table(rules: Sequence[Rule], scores: dict[str, Any]) -> str:
     lines.append(f"{'mean':<{width}}  {means[0]:11.3f}  {means[1]:.3f} {np.nanmean(list(scores['iou'].values())):.3f}")
     lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
                  "empty; IoU: over all their pixels together")
+    missed = [label for label, iou in scores["iou"].items() if iou == 0]
+    if missed:
+        lines.append(f"not found on any image yet: {', '.join(missed)}. Their Dice is that of the images without them; "
+                     "train for more epochs, or label more of them")
     return "\n".join(lines)
 
 
