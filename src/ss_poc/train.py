@@ -33,7 +33,11 @@ DEFAULT_PIXELS = 192 * 256
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    train(from_flags(TrainConfig, argv, "Train a network on a COCO json."))
+    try:
+        train(from_flags(TrainConfig, argv, "Train a network on a COCO json."))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on after the last whole epoch", flush=True)
+        raise
 
 
 def train(config: TrainConfig) -> RunPaths:
