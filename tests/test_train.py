@@ -23,7 +23,7 @@ from ss_poc.config import TrainConfig
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.train import default_size, free_memory, train
 
-FLAGS = ("--img_path", "tiny", "--epoch", "14", "--batch_size", "8", "--patience", "20", "--size", "32x32")
+FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
 
 
 class Shape:
@@ -66,7 +66,7 @@ def test_network_learns_the_tiny_set(run):
 
 @pytest.fixture(scope="module")
 def whole(labelled) -> RunPaths:
-    """A run of fourteen epochs that nothing disturbed."""
+    """A run of eight epochs that nothing disturbed."""
     stage("train", *FLAGS, "--model_name", "whole", cwd=labelled.parent)
     return RunPaths(labelled.parent / "result", "tiny", "whole")
 

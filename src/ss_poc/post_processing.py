@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .artifacts import RunPaths, atomic_path, read_run, update_run, write_csv, write_rules
+from .artifacts import RLE_COLUMNS, RunPaths, atomic_path, read_run, update_run, write_csv, write_rules
 from .config import Rule, SearchConfig, from_flags
 from .data import Sample, load_coco
 from .errors import run_command
@@ -40,7 +40,6 @@ __all__ = ["Grid", "main", "optimise", "score_grid"]
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 PADS = (0, 1, 2)
 AREA_PARTS = (0.125, 0.25, 0.5, 1.0)
-RLE_COLUMNS = ("image", "label", "height", "width", "counts")
 
 
 @dataclass(frozen=True)

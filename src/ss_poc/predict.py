@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .artifacts import RunPaths, write_csv, write_json
+from .artifacts import RLE_COLUMNS, RunPaths, write_csv, write_json
 from .config import PredictConfig, from_flags
 from .errors import ImageError, run_command
 from .images import decode_image, find_images, save_image
@@ -21,8 +21,6 @@ from .inference import Predictor, coco_document
 from .masks import draw_overlay
 
 __all__ = ["main", "predict"]
-
-RLE_COLUMNS = ("image", "label", "height", "width", "counts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
