@@ -21,8 +21,8 @@ from .errors import ArtifactError, ConfigError
 
 __all__ = [
     "GRAPH_FILE", "RLE_COLUMNS", "RULES_JSON", "SERVICE", "SPEC_FILE", "ModelSpec", "RunPaths", "atomic_path",
-    "deploy_folder", "find_json", "read_json", "read_rules", "read_run", "read_spec", "remove_leftovers", "sha256_file", "update_run",
-    "write_csv", "write_json", "write_rules", "write_text",
+    "deploy_folder", "find_json", "read_json", "read_rules", "read_run", "read_spec", "remove_leftovers",
+    "sha256_file", "update_run", "write_csv", "write_json", "write_rules", "write_text",
 ]
 
 SERVICE = "KerasSegmentationService"
