@@ -19,7 +19,7 @@ _main() {
     serving_env
     .venv/bin/ruff check .
     .venv/bin/mypy
-    .venv/bin/python -m pytest "$@"
+    .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
 }
 
 _main "$@"

@@ -7,7 +7,8 @@ set -eu
 : "${img_path:=}"       # folder of the images; empty: the demo data set, made on first use
 : "${img_dir_name:=}"   # name of the data set in result/; empty: last part of img_path
 : "${model_name:=v_1}"  # name of this version
-: "${epoch:=}"          # upper bound of epochs; empty: 50, on the demo data set 30, which is done in minutes
+: "${budget:=}"         # time to train in, such as 15m; empty: epochs are counted; on the demo data set 3m
+: "${epoch:=}"          # upper bound of epochs where there is no budget; empty: 50
 : "${batch_size:=}"     # images a step; empty: chosen from memory
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -16,7 +17,7 @@ DEMO=coco-annotator/datasets/demo
 usage() {
     cat <<'TEXT'
 usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
-                     [--epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
+                     [--budget 15m | --epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
 
 Trains on labelled photographs, finds the best post-processing, exports and packages the model.
 Without img_path it makes a demo data set and trains on that.
@@ -35,12 +36,20 @@ choose_mode() {
     esac
 }
 
+# Enough for the demo, unless the user says how long.
+demo_budget() {
+    for flag; do
+        case $flag in --epoch* | --budget* | --img_path*) return ;; esac
+    done
+    [ -n "$img_path$epoch$budget" ] || budget=3m
+}
+
 # trained_by PYTHON MODULE FLAG…: the variables come first, so that what the user typed wins.
 trained_by() {
     interpreter=$1 module=$2
     shift 2
     PYTHONPATH=src "$interpreter" -m "ss_poc.$module" --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
-        --epoch "${epoch:-$([ -n "$img_path" ] && echo 50 || echo 30)}" ${json_path:+--json_path "$json_path"} \
+        ${json_path:+--json_path "$json_path"} ${epoch:+--epoch "$epoch"} ${budget:+--budget "$budget"} \
         ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} "$@"
 }
 
@@ -58,6 +67,7 @@ _main() {
         -h | --help) usage; exit 0 ;;
         esac
     done
+    demo_budget "$@"
     python=$(find_python)
     # Before anything long: this needs no packages, so a typo is found at once.
     names=$(trained_by "$python" config "$@") || exit "$?"

@@ -13,6 +13,8 @@ import pytest
 from ss_poc.config import (
     ARCHITECTURES,
     LOSSES,
+    PRECISIONS,
+    PRESETS,
     DeployConfig,
     ExportConfig,
     PredictConfig,
@@ -23,6 +25,7 @@ from ss_poc.config import (
     from_environment,
     from_flags,
     main,
+    parse_duration,
     parse_size,
 )
 from ss_poc.errors import ConfigError
@@ -45,6 +48,15 @@ def test_defaults_are_those_the_documentation_names():
     assert (config.json_path, config.img_dir_name, config.weights, config.result) == ("", "", "none", "result")
 
 
+def test_what_the_recipe_chooses_is_left_open():
+    config = TrainConfig()
+    assert (config.budget, config.seconds, config.preset) == ("", 0.0, "balanced")
+    assert config.architecture == config.encoder == config.size == config.crop == config.loss == config.precision == ""
+    assert config.scale == config.lr == config.batch_size == config.cache_mb == 0
+    # of these 0 has a meaning of its own
+    assert config.sampling == config.mosaic == config.strength == config.freeze == config.ema == -1
+
+
 @pytest.mark.parametrize("cls", [*STAGES, ServeConfig])
 def test_every_setting_has_a_meaning_and_a_default_within_its_bounds(cls):
     cls()
@@ -61,9 +73,11 @@ def test_settings_cannot_be_changed_afterwards(cls):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("epoch", 0), ("epoch", -3), ("batch_size", -1), ("lr", 0.0), ("lr", 10.5), ("lr", float("nan")),
+    ("epoch", 0), ("epoch", -3), ("batch_size", -1), ("lr", -0.1), ("lr", 10.5), ("lr", float("nan")),
     ("lr", float("inf")), ("seed", -1), ("valid", 0.0), ("valid", 0.91), ("valid", float("nan")), ("patience", 0),
-    ("cache_mb", -1)])
+    ("cache_mb", -1), ("gpus", -1), ("freeze", -2), ("scale", -0.5), ("scale", 4.1), ("scale", float("nan")),
+    ("sampling", -1.5), ("sampling", 1.1), ("mosaic", -1.5), ("mosaic", 1.1), ("ema", -2.0), ("ema", 1.0),
+    ("ema", float("nan")), ("strength", -2.0), ("strength", 2.1)])
 def test_a_number_out_of_bounds_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=f"{name} is {value}") as refused:
         TrainConfig(**{name: value})
@@ -72,7 +86,8 @@ def test_a_number_out_of_bounds_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize(("name", "value"), [
     ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.01), ("valid", 0.9),
-    ("patience", 1)])
+    ("patience", 1), ("freeze", 0), ("scale", 4.0), ("sampling", 0.0), ("sampling", 1.0), ("mosaic", 0.0),
+    ("mosaic", 1.0), ("ema", 0.0), ("ema", 0.9999), ("strength", 0.0), ("strength", 2.0)])
 def test_a_number_on_the_bound_is_taken(name, value):
     assert getattr(TrainConfig(**{name: value}), name) == value
 
@@ -91,7 +106,8 @@ def test_limits_of_the_service_are_bounded(name, value):
         ServeConfig(**{name: value})
 
 
-@pytest.mark.parametrize(("name", "known"), [("architecture", ARCHITECTURES), ("loss", LOSSES)])
+@pytest.mark.parametrize(("name", "known"), [("architecture", ARCHITECTURES), ("loss", LOSSES), ("preset", PRESETS),
+                                             ("precision", PRECISIONS)])
 def test_an_unknown_choice_is_refused_with_those_that_are(name, known):
     with pytest.raises(ConfigError, match=f"{name} is 'nope'") as refused:
         TrainConfig(**{name: "nope"})
@@ -171,9 +187,47 @@ def test_a_size_is_written_as_it_is_read():
     assert format_size((96, 32)) == "96x32" and parse_size(format_size((96, 32))) == (96, 32)
 
 
-def test_train_settings_check_the_size():
+@pytest.mark.parametrize("name", ["size", "crop"])
+def test_train_settings_check_the_size(name):
     with pytest.raises(ConfigError, match="multiples of 32"):
-        TrainConfig(size="33x64")
+        TrainConfig(**{name: "33x64"})
+    assert getattr(TrainConfig(**{name: "32x64"}), name) == "32x64"
+
+
+# --- budget
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("15m", 900), ("90s", 90), ("90", 90), ("2h", 7200), ("1h30m", 5400), ("1h30m10s", 5410),
+    ("1h5s", 3605), ("1.5h", 5400), ("0.5m", 30), ("2.5", 2.5), (" 15M ", 900), ("90m", 5400), ("0", 0), ("0h", 0)])
+def test_a_duration_is_hours_minutes_and_seconds(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", " ", "m", "h30m", "15 m", "1h 30m", "-15m", "+15m", "15min", "1d", "30m1h",
+                                  "15mm", "1h30", "1h30m10", "1:30", ".5h", "5.h", "1e3", "nan", "inf", "forever",
+                                  "15m\n15m"])
+def test_what_is_no_duration_is_refused_with_an_example(text):
+    with pytest.raises(ConfigError, match="budget is") as refused:
+        parse_duration(text)
+    assert "15m" in refused.value.expected
+
+
+def test_a_budget_is_known_in_seconds():
+    assert flags("--budget", "15m").seconds == 900
+    assert TrainConfig(budget="20").seconds == 20  # the least
+
+
+@pytest.mark.parametrize("budget", ["19s", "15", "0", "0m", "19.99"])
+def test_a_budget_too_short_for_a_step_is_refused(budget):
+    with pytest.raises(ConfigError, match=f"budget is '{budget}'") as refused:
+        TrainConfig(budget=budget)
+    assert refused.value.expected.startswith("at least 20 s")
+
+
+def test_a_budget_that_is_no_time_is_refused_at_once():
+    with pytest.raises(ConfigError, match="budget is 'soon'"):
+        TrainConfig(budget="soon")
 
 
 # --- flags

@@ -17,12 +17,13 @@ TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) f
 
 STAGES = ("train", "fit", "post_processing", "export", "report", "predict", "bento_deploy", "demo", "keras_segment")
 # A module may import those of the lines above it.
-LAYERS = (("errors",), ("config",), ("artifacts", "masks"), ("images",), ("coco", "split", "keras_compat"), ("data",),
-          ("data_check", "model", "metric", "inference"), ("generator",), STAGES)
+LAYERS = (("errors", "tiles", "schedule"), ("config",), ("artifacts", "masks"), ("images",),
+          ("coco", "split", "keras_compat"), ("data",), ("data_check", "model", "metric", "inference", "survey"),
+          ("generator", "recipe"), ("validation",), STAGES)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
-TRAINING = {"coco", "data", "data_check", "split", "generator", "train", "fit", "model", "metric", "keras_compat",
-            "export", "post_processing", "demo", "report"}
+TRAINING = {"coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation", "train",
+            "fit", "model", "metric", "keras_compat", "export", "post_processing", "demo", "report"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 
@@ -108,8 +109,8 @@ def test_the_bento_carries_what_the_service_reaches_and_no_more():
     assert set(carried) == reached("keras_segment") | {"__init__"}
 
 
-def test_settings_and_errors_need_no_package():
-    for name in ("errors", "config", "artifacts"):
+def test_settings_errors_and_schedule_need_no_package():
+    for name in ("errors", "config", "artifacts", "schedule"):
         assert imported(TREES[name])[1] <= set(sys.stdlib_module_names), name
 
 

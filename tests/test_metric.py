@@ -62,9 +62,26 @@ def test_soft_dice_adds_up_the_images_of_a_batch_first():
     ("focal", ((0.75 + 0.75 + 0.25) * 0.25 * log(2) + 0.25 * 0.0625 * -log(0.75)) / 2),
     # errors 1/2 1/2 1/2 1/4: three at 1/2 bring the Jaccard loss to 1 whatever their order
     ("lovasz", 0.5 + 0.1 * BCE),
+    # 2 of 4 are true: sqrt(2 / (2 + 1)) is below 1, so they weigh 1; Dice is smoothed by 20
+    ("balanced_dice", 5 * BCE + 0.5 * (1 - (2 * 1.0 + 20) / (2 + 1.75 + 20))),
 ])
 def test_a_loss_of_four_pixels_is_what_paper_says(name, expected):
     assert value(name, TRUE, HALF) == pytest.approx(expected, abs=1e-5)
+
+
+def test_balanced_weighs_one_pixel_of_sixteen_by_the_root_of_what_is_left():
+    true = batch([[1, 0, 0, 0]] + [[0] * 4] * 3)
+    weight = (15 / (1 + 1))**0.5
+    half = np.full_like(true, 0.5)
+    found = float(metric.balanced(true, half, gamma=0.0))
+    assert found == pytest.approx(5 * (15 + weight) * log(2) / 16, abs=1e-5)
+    assert float(metric.balanced(true, half)) == pytest.approx(found * 0.5**1.5, abs=1e-5)
+
+
+def test_a_loss_takes_probabilities_of_half_the_size():
+    """Of four pixels one is true: the one pixel that stands for them is a quarter true."""
+    true, half = batch([[1, 0], [0, 0]]), batch([[0.5]])
+    assert value("balanced", true, half) == pytest.approx(5 * 0.25**1.5 * log(2), abs=1e-5)
 
 
 def lovasz_alone(true: np.ndarray, probability: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from ss_poc.config import ARCHITECTURES
 from ss_poc.errors import ConfigError, ModelError
-from ss_poc.model import build_model, default_encoder, encoder_names, load_weights
+from ss_poc.model import build_model, default_encoder, encoder_layers, encoder_names, load_weights, stored_classes
 
 import keras  # isort: skip  (after ss_poc.model, which quietens TensorFlow)
 
@@ -34,7 +34,8 @@ def compact() -> keras.Model:
     """A compact network with every weight moved away from where it starts."""
     model, random = build_model("compact", "", 2, SIZE), np.random.default_rng(1)
     for weight in model.weights:
-        weight.assign(np.asarray(weight) + random.uniform(0.01, 0.05, weight.shape))
+        factor, offset = random.uniform(0.7, 1.3, weight.shape), random.uniform(0, 0.02, weight.shape)
+        weight.assign(np.asarray(weight) * factor + offset)
     return model
 
 
@@ -179,9 +180,34 @@ def refused_weights(path: Path, architecture: str = "compact", encoder: str = ""
     return refused.value
 
 
-@pytest.mark.parametrize(("encoder", "classes"), [("", 3), ("compact24", 2)])
-def test_weights_of_another_network_are_refused(saved, encoder, classes):
-    assert "does not fit" in refused_weights(saved, "compact", encoder, classes).what
+def test_weights_of_another_network_are_refused(saved):
+    assert "does not fit" in refused_weights(saved, "compact", "compact24", 2).what
+
+
+def test_another_number_of_classes_renews_the_head_and_keeps_everything_else(compact, saved):
+    assert stored_classes(saved) == 2
+    model = build_model("compact", "", 3, SIZE, str(saved))
+    assert forward(model).shape == (2, *SIZE, 3)
+    for one, two in zip(model.get_weights()[:-2], compact.get_weights()[:-2], strict=True):
+        np.testing.assert_array_equal(one, two)
+    bias = model.get_weights()[-1]
+    assert bias.tolist() == [pytest.approx(-3.8918, abs=1e-3)] * 3  # log(0.02 / 0.98), where every network starts
+
+
+def test_a_class_that_the_weights_know_keeps_its_channel(compact, saved):
+    """Known: 0 and 1. Now: a new class, then what was 1, then what was 0."""
+    model = build_model("compact", "", 3, SIZE, str(saved), kept=[None, 1, 0])
+    np.testing.assert_allclose(forward(model)[..., 1:], forward(compact)[..., ::-1], atol=1e-6)
+    assert abs(forward(model)[..., 0] - forward(compact)[..., 0]).max() > 1e-3
+
+
+def test_the_encoder_ends_at_the_smallest_map_and_holds_still_when_frozen():
+    model = build_model("compact", "", 2, SIZE)
+    names = [layer.name for layer in encoder_layers(model)]
+    assert "head" not in names and 0.4 < len(names) / len(model.layers) < 0.8
+    nested = encoder_layers(build_model("linknet", "resnet18", 2, SIZE))
+    assert any(isinstance(layer, keras.layers.Conv2D) for layer in nested)
+    assert not any(layer.name.startswith(("decoder", "final")) for layer in nested)
 
 
 @pytest.mark.parametrize("part", [0, 10, 0.5, -1])

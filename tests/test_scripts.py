@@ -229,7 +229,8 @@ def test_trainer_runs_the_stages_in_order_on_one_run(staged):
 
 def test_flag_beats_environment_and_environment_beats_default(staged):
     _, lines = staged(img_path="p")
-    assert "--epoch 50" in lines[0] and "--model_name v_1" in lines[0] and "--batch_size" not in lines[0]
+    assert "--model_name v_1" in lines[0]
+    assert not any(flag in lines[0] for flag in ("--epoch", "--budget", "--batch_size"))
     _, lines = staged("--epoch=9", img_path="p", epoch="3", batch_size="2", img_dir_name="mine", json_path="a.json")
     words = lines[0].split()
     assert words.index("--epoch=9") > words.index("--epoch")
@@ -239,9 +240,17 @@ def test_flag_beats_environment_and_environment_beats_default(staged):
 def test_demo_is_made_only_when_no_folder_is_named(staged):
     _, lines = staged()
     assert "ss_poc.demo" in lines[0] and "--img_dir_name demo" in lines[2]
-    assert "--epoch 30" in lines[1]
+    assert "--budget 3m" in lines[1]
     _, lines = staged(img_path="p")
-    assert not any("demo" in line for line in lines) and "--epoch 50" in lines[0]
+    assert not any("demo" in line or "--budget" in line for line in lines)
+
+
+@pytest.mark.parametrize(("flags", "variables"), [((), {"epoch": "3"}), (("--epoch", "3"), {}), (("--epoch=3",), {}),
+                                                  ((), {"budget": "1m"}), (("--budget=1m",), {})])
+def test_demo_takes_as_long_as_the_user_says(staged, flags, variables):
+    _, lines = staged(*flags, **variables)
+    assert "ss_poc.demo" in lines[0] and "--budget 3m" not in lines[1]
+    assert " ".join(flags) in lines[1] and all(f"--{name} {value}" in lines[1] for name, value in variables.items())
 
 
 @pytest.mark.parametrize("stage", ["demo", "train", "export", "post_processing", "bento_deploy"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import random
@@ -13,22 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import SOURCE, stage
 
-from ss_poc import train as train_module
 from ss_poc.artifacts import RunPaths, read_run
 from ss_poc.config import TrainConfig
+from ss_poc.data import load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
-from ss_poc.train import default_size, free_memory, train
+from ss_poc.recipe import free_memory
+from ss_poc.train import train
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
-
-
-class Shape:
-    def __init__(self, *size_hw: int) -> None:
-        self.size_hw = size_hw
 
 
 def log_of(paths: RunPaths) -> list[list[str]]:
@@ -46,11 +42,12 @@ def weights_of(paths: RunPaths) -> list[np.ndarray]:
 
 
 def test_run_leaves_the_files_that_the_design_names(run):
-    assert log_of(run)[0] == ["epoch", "lr", "loss", "dice", "iou", "val_loss", "val_dice", "val_iou", "seconds"]
+    assert log_of(run)[0] == ["epoch", "lr", "loss", "val_loss", "val_dice", "val_iou", "seconds"]
     assert [row[0] for row in log_of(run)[1:]] == [str(number + 1) for number in range(len(log_of(run)) - 1)]
     models = [path.name for path in run.model.glob("*.keras")]
-    best = min((float(row[5]), int(row[0])) for row in log_of(run)[1:])
-    assert models == [f"model_{best[1]}_{best[0]:.4f}.keras"]
+    # The highest validation IoU; of equals the least loss.
+    best = max(log_of(run)[1:], key=lambda row: (float(row[5]), -float(row[3])))
+    assert models == [f"model_{best[0]}_{float(best[3]):.4f}.keras"]
     assert list(run.graph.glob("events.*")) and (run.folder / "preview.jpg").is_file()
     written = read_run(run)
     assert written["status"] == "finished" and written["config"]["batch_size"] == 4
@@ -178,40 +175,128 @@ def test_a_missing_augmentation_file_is_refused(labelled):
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path):
     from ss_poc.fit import Progress, compiled
+    from ss_poc.generator import Source, Windows
+    from ss_poc.metric import loss_function
+    from ss_poc.model import build_model
+    from ss_poc.validation import Validator
 
-    config = TrainConfig(size="32x32", lr=0.25)
-    progress = Progress(config, RunPaths(tmp_path, "tiny", "hot"))
-    progress.set_model(compiled(config, 1))
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    config = TrainConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4)
+    windows = Windows(Source(dataset.samples[:2], 2, 0.0, (32, 32)), (32, 32), 2, most=2)
+    model = compiled(config, 2, 4)
+    progress = Progress(config, RunPaths(tmp_path, "tiny", "hot"), 4, Validator(windows, loss_function("balanced")),
+                        build_model("compact", "", 2, (32, 32)), time.monotonic())
+    progress.set_model(model)
     with pytest.raises(ModelError, match="loss of epoch 1 is nan") as caught:
-        progress.on_epoch_end(0, {"loss": float("nan"), "val_loss": 1.0})
+        progress.on_epoch_end(0, {"loss": float("nan")})
     assert "smaller --lr than 0.25" in caught.value.fix and not (tmp_path / "tiny").exists()
-
-
-@pytest.mark.parametrize(("sizes", "expected"), [
-    ([(240, 320)] * 3, (192, 256)),      # 76,800 pixels shrink to 49,152
-    ([(96, 64)] * 2, (96, 64)),          # small ones keep their size
-    ([(5, 5000)], (64, 768)),            # never under 64, and the long side makes up for it: 49,152 / 64
-    ([(100, 100), (200, 400), (200, 400)], (160, 320)),  # the median counts: 200x400 scaled by 0.784
-])
-def test_default_size_follows_the_median_image(sizes, expected):
-    assert default_size([Shape(*size) for size in sizes]) == expected
-
-
-@pytest.mark.parametrize(("free", "images", "expected"), [
-    (2**40, 800, 8),                            # plenty of both: never more than 8
-    (2**40, 160, 4),                            # 160 / 40: thirty steps and more an epoch
-    (2**40, 24, 1),
-    (4 * 16000 * 512 * 512 * 3, 800, 3),        # a quarter of the memory holds three images of unetpp
-    (2**20, 800, 1),
-])
-def test_batch_size_follows_from_free_memory_and_number_of_images(labelled, monkeypatch, free, images, expected):
-    dataset = train_module.load_coco(labelled / ".exports" / "coco-1.json", labelled)
-    dataset = dataclasses.replace(dataset, samples=dataset.samples[:1] * images)
-    monkeypatch.setattr(train_module, "free_memory", lambda: free)
-    config = TrainConfig(img_path=str(labelled), architecture="unetpp", size="512x512")
-    assert train_module._with_data(config, dataset).batch_size == expected
 
 
 def test_free_memory_is_less_than_the_machine_has():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < free_memory() <= total
+
+
+# --- a time budget
+
+
+def test_a_budget_ends_the_run_in_time_with_its_best_model(labelled):
+    began = time.monotonic()
+    done = stage("train", "--img_path", "tiny", "--budget", "30s", "--model_name", "timed", cwd=labelled.parent)
+    assert 24 < time.monotonic() - began < 45  # another test may be running beside this one
+    paths = RunPaths(labelled.parent / "result", "tiny", "timed")
+    assert read_run(paths)["status"] == "finished" and paths.best_model().is_file()
+    rates = [float(row[1]) for row in log_of(paths)[1:]]
+    assert rates[-1] < 0.2 * max(rates)  # the schedule came to its end
+    assert " left" in done.stdout and "each image was seen about" in done.stdout
+
+
+def test_a_budget_that_cannot_be_is_refused(tmp_path):
+    for budget, words in (("soon", "a time such as"), ("5s", "at least 20 s")):
+        done = stage("train", "--budget", budget, cwd=tmp_path, check=False)
+        assert done.returncode == 2 and words in done.stderr
+
+
+# --- going on from a model
+
+
+def with_one_more_class(folder: Path, target: Path) -> Path:
+    """A copy of a set in which four more pictures hold a third class."""
+    shutil.copytree(folder, target)
+    coco = json.loads((target / ".exports" / "coco-1.json").read_text())
+    coco["categories"].insert(0, {"id": 1, "name": "dent", "color": "#00ff00"})
+    for number in range(4):
+        name = f"new{number}.png"
+        picture = np.full((64, 96, 3), 100 + number, np.uint8)
+        picture[20:40, 30:60] = (200, 60, 60)
+        cv2.imwrite(str(target / name), picture)
+        coco["images"].append({"id": 100 + number, "file_name": name, "height": 64, "width": 96})
+        coco["annotations"].append({"id": 200 + number, "image_id": 100 + number, "category_id": 1, "iscrowd": 0,
+                                    "segmentation": [[30, 20, 60, 20, 60, 40, 30, 40]]})
+    (target / ".exports" / "coco-1.json").write_text(json.dumps(coco))
+    return target
+
+
+def test_training_goes_on_from_a_model_with_a_new_class_and_the_split_of_before(run, labelled):
+    """The folder is the same, it has grown: what trained trains on, and the new class gets channel 0."""
+    here = labelled.parent
+    with_one_more_class(labelled, here / "grown")
+    shutil.move(labelled, here / "kept_aside")
+    shutil.move(here / "grown", labelled)
+    try:
+        done = stage("train", "--img_path", "tiny", "--epoch", "3", "--batch_size", "4", "--model_name", "v_next",
+                     "--weights", str(run.best_model()), cwd=here)
+    finally:
+        shutil.rmtree(labelled)
+        shutil.move(here / "kept_aside", labelled)
+    following = RunPaths(here / "result", "tiny", "v_next")
+    assert "the head is renewed: the weights know scratch, pit; new: dent" in done.stdout
+    before, after = read_run(run), read_run(following)
+    assert after["data"]["labels"] == ["dent", "scratch", "pit"]
+    assert after["config"]["encoder"] == before["config"]["encoder"] and after["config"]["lr"] == 0.0005
+    assert after["config"]["freeze"] == 2
+    for side in ("train", "valid"):
+        assert set(before["split"][side]) <= set(after["split"][side])
+    assert len(after["split"]["train"]) + len(after["split"]["valid"]) == 28
+
+
+def test_what_was_learned_is_not_forgotten(run, labelled):
+    """One epoch on from a trained model is nearer to its best than to a fresh start."""
+    here = labelled.parent
+    flags = ("--img_path", "tiny", "--epoch", "1", "--batch_size", "4")
+    stage("train", *flags, "--model_name", "on", "--weights", str(run.best_model()), cwd=here)
+    stage("train", *flags, "--model_name", "fresh", cwd=here)
+    on, fresh = (float(log_of(RunPaths(here / "result", "tiny", name))[1][3]) for name in ("on", "fresh"))
+    best = float(run.best_model().stem.split("_")[2])
+    assert on < (best + fresh) / 2
+
+
+# --- several devices
+
+
+TWO_DEVICES = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from ss_poc import fit
+fit.gpu_names = lambda: [device.name for device in tf.config.list_logical_devices("CPU")]
+from ss_poc.train import main
+main(["--img_path", "tiny", "--model_name", "two", "--gpus", "2", "--precision", "float32", "--epoch", "2",
+      "--batch_size", "8", "--encoder", "compact16"])
+"""
+
+
+def test_two_devices_share_a_batch(labelled):
+    """Virtual devices on the processor: the strategy, the split batch and the checkpoint are the real ones."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], cwd=labelled.parent, env=environment, text=True,
+                          capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    paths = RunPaths(labelled.parent / "result", "tiny", "two")
+    assert len(log_of(paths)) == 3 and paths.best_model().is_file()
+    assert read_run(paths)["config"]["gpus"] == 2
+
+
+def test_more_gpus_than_there_are_is_refused(labelled):
+    done = stage("train", *FLAGS, "--model_name", "many", "--gpus", "9", cwd=labelled.parent, check=False)
+    assert done.returncode == 2 and "gpus is 9" in done.stderr and "nvidia-smi" in done.stderr

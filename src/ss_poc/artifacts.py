@@ -109,6 +109,8 @@ class ModelSpec:
         labels, colors: one a channel, in channel order.
         category_ids: ids of the training json, in channel order.
         size_hw: (height, width) of the graph's input, an RGB image as float32 in 0..255, (N, height, width, 3).
+        scale: network pixels a pixel of the image, which is cut into overlapping windows of `size_hw`; 0: the whole
+            image is squeezed into `size_hw`.
         network: architecture and encoder, for people.
         sha256: digest of the graph file.
     """
@@ -121,6 +123,7 @@ class ModelSpec:
     size_hw: tuple[int, int]
     network: str
     sha256: str
+    scale: float = 0.0
 
 
 def deploy_folder(root: Path, version: str) -> Path:

@@ -18,7 +18,7 @@ from .errors import ArtifactError, run_command
 
 __all__ = ["deploy", "main"]
 
-MODULES = ("__init__", "errors", "config", "artifacts", "images", "masks", "inference", "keras_segment")
+MODULES = ("__init__", "errors", "config", "artifacts", "images", "masks", "tiles", "inference", "keras_segment")
 REQUIREMENTS = "requirements-serve.lock"
 
 

@@ -16,12 +16,15 @@ from typing import Any, TypeVar
 from .errors import ConfigError, run_command
 
 __all__ = [
-    "ARCHITECTURES", "LOSSES", "DeployConfig", "ExportConfig", "PredictConfig", "Rule", "SearchConfig", "ServeConfig",
-    "TrainConfig", "format_size", "from_environment", "from_flags", "parse_size",
+    "ARCHITECTURES", "LOSSES", "PRECISIONS", "PRESETS", "DeployConfig", "ExportConfig", "PredictConfig", "Rule",
+    "SearchConfig", "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags", "parse_duration",
+    "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
-LOSSES = ("bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
+PRESETS = ("fast", "balanced", "accurate")
+PRECISIONS = ("", "float32", "mixed_bfloat16", "mixed_float16")
+LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 T = TypeVar("T")
@@ -81,18 +84,34 @@ class TrainConfig(RunConfig):
 
     json_path: str = setting("", "COCO json (default: the newest .exports/*.json of img_path)")
     img_path: str = setting("coco-annotator/datasets/demo", "folder of the images")
+    budget: str = setting("", "time to train in, such as 15m, 90s or 2h; then epoch and patience do not count")
     epoch: int = setting(50, "upper bound of epochs", least=1)
-    batch_size: int = setting(0, "images a step; 0: chosen from memory", least=0)
-    architecture: str = setting("compact", "network", choices=ARCHITECTURES)
+    preset: str = setting("balanced", "smaller and faster, or larger and slower network", choices=PRESETS)
+    batch_size: int = setting(0, "crops a step; 0: chosen from images and memory", least=0)
+    architecture: str = setting("", "network (default: compact)", choices=("", *ARCHITECTURES))
     encoder: str = setting("", "encoder of the network, such as efficientnetb0 (default: the architecture's own)")
-    weights: str = setting("none", "none, imagenet (downloads) or a .keras file of ours")
-    size: str = setting("", "network input as HEIGHTxWIDTH, such as 256x320 (default: from the images)")
-    loss: str = setting("bce_dice", "loss", choices=LOSSES)
-    lr: float = setting(2e-3, "learning rate at the start", least=1e-8, most=10.0)
+    weights: str = setting("none", "none, imagenet (downloads) or a .keras file of ours to go on from")
+    freeze: int = setting(-1, "epochs with a frozen encoder; -1: 2 when going on from weights, else 0", least=-1)
+    size: str = setting("", "network input as HEIGHTxWIDTH, such as 256x320; alone: whole images are squeezed into it")
+    scale: float = setting(0.0, "network pixels a pixel of the photograph; 0: chosen from the objects", least=0.0,
+                           most=4.0)
+    crop: str = setting("", "HEIGHTxWIDTH of the crops to train on (default: from the images)")
+    sampling: float = setting(-1.0, "part of the crops drawn around an object; -1: chosen; 0: all at random",
+                              least=-1.0, most=1.0)
+    mosaic: float = setting(-1.0, "part of the crops put together from four smaller ones; -1: chosen", least=-1.0,
+                            most=1.0)
+    loss: str = setting("", "loss (default: chosen)", choices=("", *LOSSES))
+    lr: float = setting(0.0, "highest learning rate; 0: chosen", least=0.0, most=10.0)
+    ema: float = setting(-1.0, "momentum of the moving average of the weights; -1: chosen, 0: none", least=-1.0,
+                         most=0.9999)
     seed: int = setting(0, "seed of split, weights, order and augmentation", least=0)
     valid: float = setting(0.2, "part of the images that validates", least=0.01, most=0.9)
     patience: int = setting(12, "epochs without progress before it stops", least=1)
-    augmentation: str = setting("", "albumentations pipeline as yaml (default: flips, rotation, distortion, light)")
+    augmentation: str = setting("", "albumentations pipeline as yaml (default: flips, turns, scale, light, noise)")
+    strength: float = setting(-1.0, "strength of the default augmentation; -1: chosen", least=-1.0, most=2.0)
+    precision: str = setting("", "arithmetic of the network (default: the fastest that is safe)", choices=PRECISIONS)
+    xla: bool = setting(False, "compile the training step with XLA")
+    gpus: int = setting(0, "GPUs to use; 0: all there are", least=0)
     cache_mb: int = setting(0, "memory for decoded images; 0: a quarter of what is free", least=0)
     resume: bool = setting(False, "go on from the last whole epoch of this run")
     reuse: bool = setting(False, "use a finished run of this name, go on with an interrupted one")
@@ -100,13 +119,21 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size:
-            parse_size(self.size)
+        for size in (self.size, self.crop):
+            if size:
+                parse_size(size)
+        if self.budget and self.seconds < 20:
+            raise ConfigError(f"budget is {self.budget!r}", "at least 20 s, of which 10 go by before the first step")
         if not (self.weights in ("none", "imagenet") or self.weights.endswith(".keras")):
             raise ConfigError(f"weights is {self.weights!r}", "none, imagenet or the path of a .keras file")
         if self.resume + self.reuse + self.overwrite > 1:
             raise ConfigError("more than one of resume, reuse and overwrite is set", "one of them at most",
                               "drop those you do not mean")
+
+    @property
+    def seconds(self) -> float:
+        """`budget` in seconds; 0 where there is none."""
+        return parse_duration(self.budget) if self.budget else 0.0
 
     @property
     def data_set(self) -> str:
@@ -181,6 +208,16 @@ def parse_size(text: str) -> tuple[int, int]:
         raise ConfigError(f"size is {height}x{width}", "multiples of 32",
                           f"try --size {max(32, round(height / 32) * 32)}x{max(32, round(width / 32) * 32)}")
     return height, width
+
+
+def parse_duration(text: str) -> float:
+    """`"15m"`, `"1h30m"`, `"90s"` or `"90"` to seconds."""
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip().lower())
+    if re.fullmatch(r"\d+(?:\.\d+)?", text.strip()):
+        return float(text)
+    if not match or not any(match.groups()):
+        raise ConfigError(f"budget is {text!r}", "a time such as 15m, 90s or 1h30m")
+    return sum(float(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
 
 
 def format_size(size_hw: Sequence[int]) -> str:

@@ -63,7 +63,7 @@ def export(paths: RunPaths) -> ModelSpec:
         spec = ModelSpec(data["name"], paths.model_name, tuple(data["labels"]), tuple(data["colors"]),
                          tuple(data["category_ids"]), size_hw,
                          f"{config['architecture']}/{config['encoder'] or default_encoder(config['architecture'])}",
-                         sha256_file(folder / GRAPH_FILE))
+                         sha256_file(folder / GRAPH_FILE), config["scale"])
         write_json(folder / SPEC_FILE, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size})

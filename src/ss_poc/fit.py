@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -18,73 +19,206 @@ from . import keras_compat  # noqa: F401  (quietens TensorFlow before Keras load
 from .artifacts import RunPaths, atomic_path, update_run, write_csv, write_json
 from .config import TrainConfig, parse_size
 from .data import Dataset, Sample
-from .errors import ArtifactError, ModelError
-from .generator import Batches, default_augmentation, load_augmentation, preview
+from .errors import ArtifactError, ConfigError, ModelError
+from .generator import (
+    MARGIN,
+    Crops,
+    Mosaic,
+    Source,
+    Windows,
+    default_augmentation,
+    load_augmentation,
+    preview,
+    tf_dataset,
+)
 from .images import save_image
-from .metric import SegmentationScore, loss_function
-from .model import build_model
+from .metric import loss_function
+from .model import build_model, encoder_layers
+from .schedule import Clock, EpochSchedule, TimeSchedule
+from .survey import Survey
+from .validation import Validator
 
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
 
-__all__ = ["fit"]
+__all__ = ["fit", "gpu_names", "prepare_tensorflow"]
 
-LOG_COLUMNS = ("epoch", "lr", "loss", "dice", "iou", "val_loss", "val_dice", "val_iou", "seconds")
-PLATEAU_PATIENCE, PLATEAU_FACTOR, LEAST_LR = 5, 0.5, 1e-6
+LOG_COLUMNS = ("epoch", "lr", "loss", "val_loss", "val_dice", "val_iou", "seconds")
+PLATEAU_PATIENCE = 5
+# A validation takes about a third of the time of training on as many pixels; of a budget it may have a twelfth.
+VALIDATION_PART = 1 / 12
+MOST_EPOCHS = 100_000
+# Bytes of decoded regions, where whole images do not fit the memory.
+MOST_REGIONS = 1.2e9
+# Bytes of windows to validate on.
+MOST_WINDOWS = 4e8
 
 
-def fit(config: TrainConfig, dataset: Dataset, train: Sequence[Sample], valid: Sequence[Sample],
-        paths: RunPaths) -> None:
-    """Train on `train`, choose on `valid`, write log, graph, preview and the best model of the run."""
+def gpu_names() -> list[str]:
+    """GPUs that TensorFlow finds."""
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def prepare_tensorflow(config: TrainConfig) -> None:
+    """Seeds and determinism; before any network is built."""
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    size_hw, classes = parse_size(config.size), len(dataset.labels)
-    augmentation = load_augmentation(Path(config.augmentation)) if config.augmentation else default_augmentation()
-    batches = Batches(train, classes, size_hw, config.batch_size, config.seed, augmentation,
-                      cache_bytes=config.cache_mb * 2**20)
-    checks = Batches(valid, classes, size_hw, config.batch_size, cache_bytes=config.cache_mb * 2**20 // 4)
+
+
+def strategy_for(wanted: int, names: Sequence[str]) -> Any:
+    """A `tf.distribute` strategy over `wanted` of the named devices (0: all), or None where one device does it all.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    if wanted > len(names):
+        raise ConfigError(f"gpus is {wanted}", f"at most {len(names)}, the GPUs that TensorFlow finds here",
+                          "check nvidia-smi and that the gpu requirements are installed, or drop --gpus")
+    used = list(names[:wanted or len(names)])
+    return tf.distribute.MirroredStrategy(used) if len(used) > 1 else None
+
+
+def fit(config: TrainConfig, dataset: Dataset, survey: Survey, train: Sequence[Sample], valid: Sequence[Sample],
+        paths: RunPaths, started: float, kept: Sequence[int | None] | None = None) -> None:
+    """Train on `train`, choose on `valid`, write log, graph, preview and the best model of the run.
+
+    Args:
+        config: filled in by the recipe.
+        dataset: for labels and colours.
+        survey: facts of `train`.
+        train, valid: the two parts.
+        paths: of the run.
+        started: `time.monotonic()` of when the command began; a budget counts from there.
+        kept: for each class its channel in the weights to start from, see `build_model`.
+    """
+    prepare_tensorflow(config)
+    crops, windows = make_batches(config, survey, train, valid, len(dataset.labels))
     if not config.resume:
-        save_image(paths.folder / "preview.jpg", preview(batches, dataset.colors))
-    model = compiled(config, classes)
-    progress = Progress(config, paths)
-    if config.resume:
+        save_image(paths.folder / "preview.jpg", preview(crops, dataset.colors))
+    strategy = strategy_for(config.gpus, gpu_names())
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        # The served network differs from the one that trains in the size of its input, and has averaged weights.
+        served = build_model(config.architecture, config.encoder, len(dataset.labels), parse_size(config.size))
+        progress = Progress(config, paths, len(crops), Validator(windows, loss_function(config.loss)), served, started)
+        model = compiled(config, len(dataset.labels), len(crops), progress.frozen(), kept)
         progress.restore(model)
-    epochs = iter(range(progress.epochs_done, config.epoch))
-    if not progress.ended():
-        warnings.filterwarnings("ignore", "`shuffle=True` was passed")  # of Keras, about every tf.data set
-        model.fit(batches.dataset(lambda: next(epochs)), validation_data=checks.dataset(lambda: 0), verbose=0,
-                  initial_epoch=progress.epochs_done, epochs=config.epoch,
-                  callbacks=[progress, Bar(len(batches), config)])
-    progress.finish()
+        train_phases(config, model, crops, progress)
+    progress.close()
     best = progress.best
-    update_run(paths, status="finished", train={"epochs": progress.epochs_done, "best": best,
-                                                "seconds": round(sum(row["seconds"] for row in progress.history), 1)})
+    seconds = round(sum(row["seconds"] for row in progress.history), 1)
+    update_run(paths, status="finished", train={"epochs": progress.epochs_done, "best": best, "seconds": seconds,
+                                                "crops_a_second": progress.crops_a_second()})
     print(f"best: epoch {best['epoch']}, val_loss {best['val_loss']:.4f}, dice {best['val_dice']:.3f}, "
-          f"iou {best['val_iou']:.3f} → {paths.best_model()}", flush=True)
+          f"iou {best['val_iou']:.3f} → {paths.best_model()}\n{progress.outlook(len(train))}", flush=True)
 
 
-def compiled(config: TrainConfig, classes: int) -> keras.Model:
-    """The network of a config, ready to train."""
-    model = build_model(config.architecture, config.encoder, classes, parse_size(config.size), config.weights)
-    model.compile(optimizer=keras.optimizers.AdamW(config.lr, weight_decay=1e-4, clipnorm=1.0),
-                  loss=loss_function(config.loss), jit_compile=False,
-                  metrics=[SegmentationScore("dice", classes), SegmentationScore("iou", classes)])
+def make_batches(config: TrainConfig, survey: Survey, train: Sequence[Sample], valid: Sequence[Sample],
+                 classes: int) -> tuple[Crops, Windows]:
+    """What trains and what validates; with a budget an epoch is long enough for validations to be a small part."""
+    size_hw, crop_hw = parse_size(config.size), parse_size(config.crop)
+    cache_bytes = config.cache_mb * 2**20
+    source = Source(train, classes, config.scale, size_hw, cache_bytes)
+    checks = Source(valid, classes, config.scale, size_hw, cache_bytes // 4)
+    most = min(max(64, len(train) // 4), int(MOST_WINDOWS // (size_hw[0] * size_hw[1] * (3 + -(-classes // 8)))))
+    windows = Windows(checks, size_hw, max(1, config.batch_size // 2), most=max(1, most), seed=config.seed)
+    pixels = len(windows.places) * size_hw[0] * size_hw[1]
+    count = round(pixels / 3 / VALIDATION_PART / (crop_hw[0] * crop_hw[1])) if config.budget else 0
+    count = max(len(train), count)
+    if not source.cached:  # its regions are kept instead
+        count = min(count, int(MOST_REGIONS // (2 * MARGIN**2 * crop_hw[0] * crop_hw[1] * (3 + -(-classes // 8)))))
+    own = load_augmentation(Path(config.augmentation)) if config.augmentation else None
+
+    def settings(size_hw: Sequence[int]) -> dict[str, Any]:
+        return {"source": source, "crop_hw": size_hw, "batch_size": config.batch_size, "count": count,
+                "seed": config.seed, "sampling": config.sampling, "augmentation": own,
+                "default": default_augmentation(config.strength, size_hw, survey.grey, survey.turnable_v,
+                                                survey.turnable_h)}
+
+    # Of another seed: it would draw the very places that whole crops show.
+    quarters = Crops(**{**settings((crop_hw[0] // 2, crop_hw[1] // 2)), "seed": config.seed + 1_000_003})
+    return Mosaic(quarters, config.mosaic, **settings(crop_hw)), windows
+
+
+def compiled(config: TrainConfig, classes: int, steps: int, frozen: bool = False,
+             kept: Sequence[int | None] | None = None) -> keras.Model:
+    """The network of a config, ready to train on crops.
+
+    With mixed precision layers multiply 16-bit numbers; weights, probabilities and loss stay float32.
+    """
+    keras.mixed_precision.set_global_policy(config.precision or "float32")
+    try:
+        model = build_model(config.architecture, config.encoder, classes, parse_size(config.crop), config.weights,
+                            kept, full=False)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    set_frozen(model, frozen)
+    compile_model(config, model, steps)
     return model
 
 
+def set_frozen(model: keras.Model, frozen: bool) -> None:
+    """Hold the encoder still, statistics of its normalisation included, or let it learn."""
+    for layer in encoder_layers(model):
+        if layer.name != "preprocess":
+            layer.trainable = not frozen
+
+
+def compile_model(config: TrainConfig, model: keras.Model, steps: int) -> None:
+    """Give a model its optimiser; `steps` of an epoch tell how long the moving average of the weights should be."""
+    expected = config.seconds * 4 if config.budget else steps * config.epoch
+    momentum = config.ema if config.ema >= 0 else 1 - 10 / min(5000, max(500, expected))
+    optimizer = keras.optimizers.AdamW(config.lr, weight_decay=1e-2, clipnorm=1.0, use_ema=momentum > 0,
+                                       ema_momentum=momentum)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer=optimizer, loss=loss_function(config.loss), jit_compile=config.xla)
+    # Variables made in the first step would have it traced twice, for seconds.
+    model.optimizer.build(model.trainable_variables)
+
+
+def train_phases(config: TrainConfig, model: keras.Model, crops: Crops, progress: Progress) -> None:
+    """Epochs with a frozen encoder, if any, then the others."""
+    warnings.filterwarnings("ignore", "`shuffle=True` was passed")  # of Keras, about every tf.data set
+    while not progress.ended():
+        frozen = progress.frozen()
+        last = config.freeze if frozen else MOST_EPOCHS if config.budget else config.epoch
+        # Keras starts the data set anew when an epoch begins, some strategies several times.
+        batches = tf_dataset(lambda: crops.epoch(progress.epochs_done), len(crops), crops.crop_hw,
+                             crops.source.classes)
+        model.fit(batches, verbose=0, initial_epoch=progress.epochs_done, epochs=last, callbacks=[progress])
+        if frozen and not progress.frozen() and not progress.ended():
+            set_frozen(model, False)
+            compile_model(config, model, len(crops))
+
+
+def average(model: keras.Model, served: keras.Model) -> None:
+    """Give `served` the weights of `model`, those that learn as their moving average."""
+    served.set_weights(model.get_weights())
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # float16 wraps it to scale the loss
+    if optimizer.use_ema:
+        twins = {id(mine): twin for mine, twin in zip(model.weights, served.weights, strict=True)}
+        optimizer.finalize_variable_values([twins[id(variable)] for variable in model.trainable_variables])
+
+
 class Progress(keras.callbacks.Callback):
-    """Log, best model, learning rate, early stop and checkpoint: all that a resumed run must know, in one place.
+    """Validation, log, best model, learning rate, end, bar and checkpoint: all that a resumed run must know.
 
     Keras' own ReduceLROnPlateau and EarlyStopping forget what they counted when training starts again.
     """
 
-    def __init__(self, config: TrainConfig, paths: RunPaths) -> None:
+    def __init__(self, config: TrainConfig, paths: RunPaths, steps: int, validator: Validator, served: keras.Model,
+                 started: float) -> None:
         super().__init__()
-        self.config, self.paths = config, paths
+        self.config, self.paths, self.steps = config, paths, steps
         self.history: list[dict[str, Any]] = []
-        self.since_plateau = 0
+        self.plateaus = self.since_plateau = 0
+        self._validator, self._served, self._rate = validator, served, config.lr
         self._writer: Any = None
-        self._started = time.monotonic()
+        self.clock = Clock(started)
+        self._by_time = TimeSchedule(config.lr, config.seconds, self.clock) if config.budget else None
+        self._by_epoch = EpochSchedule(config.lr, min(100, steps * 2))
+        self._bar = Bar(config, steps)
+        self._epoch_began = self._pace_began = time.monotonic()
+        self._paced = 0
 
     @property
     def epochs_done(self) -> int:
@@ -92,34 +226,74 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def best(self) -> dict[str, Any]:
-        """The row of the epoch with the least validation loss; the first of equals."""
-        return min(self.history, key=lambda row: row["val_loss"])
+        """The row of the epoch with the highest validation IoU; of equals the one with the least loss, then the first.
+        """
+        return max(self.history, key=lambda row: (row["val_iou"], -row["val_loss"], -row["epoch"]))
+
+    def frozen(self) -> bool:
+        """Whether the encoder is held still in the epoch to come."""
+        return self.epochs_done < self.config.freeze
 
     def ended(self) -> bool:
-        """Whether all epochs are done, or the last `patience` of them brought nothing."""
+        """Whether time or epochs are over, or the last `patience` epochs brought nothing."""
+        if self._by_time:
+            return bool(self.history) and self._by_time.over()
         return self.epochs_done >= self.config.epoch or (
             bool(self.history) and self.epochs_done - self.best["epoch"] >= self.config.patience)
 
+    def crops_a_second(self) -> float:
+        """Crops trained on in a second of stepping, the first and slow steps not counted."""
+        return round(self._paced * self.config.batch_size / max(1e-9, self._pace_seconds), 2) if self._paced else 0.0
+
+    _pace_seconds = 0.0
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started = time.monotonic()
+        self._epoch_began = time.monotonic()
+        self._bar.open(self.epochs_done, self._by_time)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        step = self.epochs_done * self.steps + batch
+        self._rate = self._by_time.rate() if self._by_time else self._by_epoch.rate(step, self.plateaus)
+        self.model.optimizer.learning_rate = self._rate
+        if batch == 10:
+            self._pace_began = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._bar.step(self._by_time)
+        if batch >= 10:
+            self._paced += 1
+            self._pace_seconds += time.monotonic() - self._pace_began
+            self._pace_began = time.monotonic()
+        if self._by_time and self._by_time.over():
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        row = {"epoch": epoch + 1, "lr": float(self.model.optimizer.learning_rate),
-               **{name: float(value) for name, value in (logs or {}).items()},
-               "seconds": time.monotonic() - self._started}
-        if not math.isfinite(row["loss"]) or not math.isfinite(row["val_loss"]):
-            raise ModelError(f"the loss of epoch {epoch + 1} is {row['loss']} ({row['val_loss']} in validation)",
-                             "a finite loss", f"train with a smaller --lr than {self.config.lr:g}, and another "
-                                              "--model_name or --overwrite")
+        began = time.monotonic()
+        average(self.model, self._served)
+        found = self._validator.run(self._served)
+        validation = time.monotonic() - began
+        row = {"epoch": epoch + 1, "lr": self._rate, "loss": float((logs or {})["loss"]), **found,
+               "seconds": time.monotonic() - self._epoch_began}
+        self._check(row)
         self.history.append(row)
         self._adapt(row)
+        began = time.monotonic()
         if self.best is row:
             with atomic_path(self._best_path()) as temporary:
-                self.model.save(temporary, include_optimizer=False)
+                self._served.save(temporary)
         self._checkpoint()
         self.finish()
         self._write_graph(row)
+        if self._by_time:
+            self._by_time.took(validation, time.monotonic() - began)
+        self._bar.line(row, self._by_time)
         self.model.stop_training = self.ended()
+
+    def _check(self, row: dict[str, Any]) -> None:
+        if not math.isfinite(row["loss"]) or not math.isfinite(row["val_loss"]):
+            raise ModelError(f"the loss of epoch {row['epoch']} is {row['loss']} ({row['val_loss']} in validation)",
+                             "a finite loss", f"train with a smaller --lr than {self.config.lr:g}, and another "
+                                              "--model_name or --overwrite")
 
     def finish(self) -> None:
         """Write what follows from the checkpoint, and drop models that are best no more.
@@ -133,6 +307,22 @@ class Progress(keras.callbacks.Callback):
             if other != best:
                 other.unlink()
 
+    def close(self) -> None:
+        """End the bar, and write what a kill just after the last checkpoint left unwritten."""
+        self._bar.close()
+        self.finish()
+
+    def outlook(self, images: int) -> str:
+        """What more time would bring, as far as this run can tell."""
+        seen = self.epochs_done * self.steps * self.config.batch_size / max(1, images)
+        text = f"each image was seen about {seen:.0f} times"
+        if not self.config.budget or self.epochs_done < 4:
+            return text
+        rows = [row for row in self.history if row["epoch"] <= 0.75 * self.epochs_done]
+        gain = self.best["val_iou"] - max(row["val_iou"] for row in rows)
+        more = "a longer budget is worth it" if seen < 60 or gain > 0.02 else "a longer budget would bring little"
+        return f"{text}; the last quarter of the time brought {gain:+.3f} IoU: {more}"
+
     def _best_path(self) -> Path:
         return self.paths.model / f"model_{self.best['epoch']}_{self.best['val_loss']:.4f}.keras"
 
@@ -141,7 +331,7 @@ class Progress(keras.callbacks.Callback):
         self.since_plateau = 0 if self.best is row else self.since_plateau + 1
         if self.since_plateau >= PLATEAU_PATIENCE:
             self.since_plateau = 0
-            self.model.optimizer.learning_rate = max(LEAST_LR, row["lr"] * PLATEAU_FACTOR)
+            self.plateaus += 1
 
     def _variables(self) -> list[Any]:
         """Weights, random state of layers such as dropout, and the optimiser's own variables."""
@@ -154,7 +344,12 @@ class Progress(keras.callbacks.Callback):
         arrays: dict[str, Any] = {f"v{number}": np.asarray(variable)
                                   for number, variable in enumerate(self._variables())}
         buffer = io.BytesIO()
-        arrays["state"] = json.dumps({"history": self.history, "since_plateau": self.since_plateau})
+        arrays["state"] = json.dumps({"history": self.history, "since_plateau": self.since_plateau,
+                                      "plateaus": self.plateaus,
+                                      "first": self._by_time.first if self._by_time else None,
+                                      "seconds": self.clock.seconds(),
+                                      "frozen": any(not layer.trainable for layer in encoder_layers(self.model)
+                                                    if layer.name != "preprocess")})
         np.savez(buffer, **arrays)
         with atomic_path(self.paths.model / "resume.npz") as temporary:
             temporary.write_bytes(buffer.getbuffer())
@@ -162,24 +357,30 @@ class Progress(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> None:
         """Put a model and this object into the state of the last checkpoint; without one, into that of the start."""
         path = self.paths.model / "resume.npz"
-        if not path.is_file():
+        if not self.config.resume or not path.is_file():
             return
-        self.set_model(model)
-        model.optimizer.build(model.trainable_variables)
-        variables = self._variables()
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 state = json.loads(str(arrays["state"]))
-                values = [arrays[f"v{number}"] for number in range(len(variables))]
+                set_frozen(model, state["frozen"])
+                compile_model(self.config, model, self.steps)
+                self.set_model(model)
+                values = [arrays[f"v{number}"] for number in range(len(self._variables()))]
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise ArtifactError(f"the checkpoint {path} cannot be used: {error}", "one written by this network",
                                 "train again with --overwrite") from error
-        for variable, value in zip(variables, values, strict=True):
+        for variable, value in zip(self._variables(), values, strict=True):
             variable.assign(value)
-        self.history, self.since_plateau = state["history"], state["since_plateau"]
+        self.history, self.since_plateau, self.plateaus = state["history"], state["since_plateau"], state["plateaus"]
+        self.clock.before = state["seconds"]
+        if self._by_time:
+            self._by_time.first = state["first"]
         if not self._best_path().is_file():
             raise ArtifactError(f"the best model {self._best_path()} is missing",
                                 "the file that the checkpoint belongs to", "train again with --overwrite")
+        if state["frozen"] and not self.frozen():
+            set_frozen(model, False)
+            compile_model(self.config, model, self.steps)
         print(f"resumed after epoch {self.epochs_done}", flush=True)
 
     def _write_graph(self, row: dict[str, Any]) -> None:
@@ -191,40 +392,48 @@ class Progress(keras.callbacks.Callback):
         self._writer.flush()
 
 
-class Bar(keras.callbacks.Callback):
-    """One progress bar over all epochs with the time left at most; a line an epoch where the output is no terminal."""
+class Bar:
+    """One progress bar over all epochs or over the budget; a line an epoch where the output is no terminal."""
 
-    def __init__(self, steps: int, config: TrainConfig) -> None:
-        super().__init__()
-        self.steps, self.epochs = steps, config.epoch
-        self.bar: tqdm | None = None
-        self.ends = [time.monotonic()]
+    def __init__(self, config: TrainConfig, steps: int) -> None:
+        self._config, self._steps = config, steps
+        self._bar: tqdm | None = None
+        self._ends = [time.monotonic()]
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self.bar is None:
-            self.bar = tqdm(total=self.steps * self.epochs, initial=self.steps * epoch, unit="step",
-                            desc="train", disable=None, dynamic_ncols=True)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if self.bar is not None:
-            self.bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        row = logs or {}
-        text = (f"epoch {epoch + 1}/{self.epochs}  loss {row['loss']:.4f}  val_loss {row['val_loss']:.4f}  "
-                f"val_dice {row['val_dice']:.3f}  val_iou {row['val_iou']:.3f}  at most {self._left(epoch)} left")
-        if self.bar is not None and not self.bar.disable:
-            self.bar.write(text)
+    def open(self, epochs_done: int, by_time: TimeSchedule | None) -> None:
+        if self._bar is not None:
+            return
+        if by_time:
+            self._bar = tqdm(total=round(by_time.budget), initial=round(by_time.clock.seconds()), unit="s",
+                             desc="train", disable=None, dynamic_ncols=True, bar_format=
+                             "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s {postfix}")
         else:
+            self._bar = tqdm(total=self._steps * self._config.epoch, initial=self._steps * epochs_done, unit="step",
+                             desc="train", disable=None, dynamic_ncols=True)
+
+    def step(self, by_time: TimeSchedule | None) -> None:
+        assert self._bar is not None
+        self._bar.update(max(0.0, by_time.clock.seconds() - self._bar.n) if by_time else 1)
+
+    def line(self, row: dict[str, Any], by_time: TimeSchedule | None) -> None:
+        assert self._bar is not None
+        self._ends.append(time.monotonic())
+        epoch = f"epoch {row['epoch']}" + ("" if by_time else f"/{self._config.epoch}")
+        left = f"{tqdm.format_interval(max(0, by_time.budget - by_time.clock.seconds()))} left" if by_time else \
+            f"at most {self._left(row['epoch'])} left"
+        text = (f"{epoch}  loss {row['loss']:.4f}  val_loss {row['val_loss']:.4f}  val_dice {row['val_dice']:.3f}  "
+                f"val_iou {row['val_iou']:.3f}  {left}")
+        if self._bar.disable:
             print(text, flush=True)
+        else:
+            self._bar.write(text)
 
     def _left(self, epoch: int) -> str:
         """Time that the remaining epochs take at the pace so far; the first, which is slow, does not count."""
-        self.ends.append(time.monotonic())
-        counted = self.ends[1:] if len(self.ends) > 2 else self.ends
+        counted = self._ends[1:] if len(self._ends) > 2 else self._ends
         pace = (counted[-1] - counted[0]) / max(1, len(counted) - 1)
-        return str(tqdm.format_interval(pace * (self.epochs - epoch - 1)))
+        return str(tqdm.format_interval(pace * (self._config.epoch - epoch)))
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        if self.bar is not None:
-            self.bar.close()
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -17,6 +17,7 @@ from .config import Rule
 from .errors import ArtifactError
 from .images import resize_image
 from .masks import components, encode_rle, mask_to_polygons, refine, resize_probability
+from .tiles import blend, map_size
 
 __all__ = ["Prediction", "Predictor", "coco_document"]
 
@@ -27,7 +28,7 @@ class Prediction:
 
     Attributes:
         mask: (H, W, C) bool at the image's size.
-        probability: (h, w, C) float32 in 0..1 at the model's size.
+        probability: (h, w, C) float32 in 0..1 at the scale the model works at.
         labels, colors: one a channel.
     """
 
@@ -118,10 +119,13 @@ class Predictor:
         return cls(spec, read_rules(rules) if rules else plain, session)
 
     def probability(self, image_rgb: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB of any size to (h, w, C) float32 probabilities at the model's size."""
-        batch = resize_image(image_rgb, self.spec.size_hw)[None].astype(np.float32)
-        output: np.ndarray = self._session.run(None, {self._input: batch})[0]
-        return output[0]
+        """(H, W, 3) uint8 RGB of any size to (h, w, C) float32 probabilities, (h, w) = `map_size((H, W))`."""
+        image = resize_image(image_rgb, self.map_size(image_rgb.shape[:2]))
+        return blend(image, self.spec.size_hw, lambda batch: self._session.run(None, {self._input: batch})[0])
+
+    def map_size(self, image_hw: Sequence[int]) -> tuple[int, int]:
+        """(height, width) of the probability map of an image of that size."""
+        return map_size(image_hw, self.spec.scale, self.spec.size_hw)
 
     def predict(self, image_rgb: np.ndarray, threshold: float | None = None) -> Prediction:
         """(H, W, 3) uint8 RGB to refined masks of the same size; `threshold` replaces every rule's own."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
+import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,32 @@ from .errors import ModelError
 import keras  # noqa: E402  isort: skip  (after keras_compat, which quietens TensorFlow)
 from keras import layers  # noqa: E402  isort: skip
 
-__all__ = ["build_model", "default_encoder", "encoder_names", "load_weights"]
+__all__ = ["build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights", "stored_classes"]
 
-COMPACT_ENCODERS = {"compact16": 16, "compact24": 24, "compact32": 32}
+
+@dataclass(frozen=True)
+class _Plan:
+    """Channels and residual blocks of a compact network: at stride 2, at strides 4 to 32, and back up again."""
+
+    stem: int
+    stages: tuple[int, int, int, int]
+    blocks: tuple[int, int, int, int]
+    decoder: tuple[int, int, int]
+
+
+COMPACT_ENCODERS = {
+    "compact16": _Plan(16, (32, 64, 96, 128), (1, 1, 1, 1), (64, 48, 32)),
+    "compact24": _Plan(16, (48, 96, 128, 192), (1, 1, 1, 1), (96, 64, 32)),
+    "compact32": _Plan(24, (64, 128, 192, 256), (1, 2, 2, 1), (128, 96, 48)),
+}
 DEFAULT_ENCODERS = {"compact": "compact16", "unet": "efficientnetb0", "unetpp": "efficientnetb4",
                     "fpn": "efficientnetb0", "linknet": "efficientnetb0", "pspnet": "efficientnetb0"}
 # Before training a pixel is a defect with this probability: starting at 0.5 wastes the first epochs on background.
 PRIOR_LOGIT = math.log(0.02 / 0.98)
 # The head starts near its bias, or random features would drown the prior.
 HEAD_SCALE = 0.1
+# A stored description that says more is damaged or foreign.
+MOST_CLASSES = 10_000
 # Keras' 0.99 needs hundreds of steps to follow; a small data set has a dozen an epoch.
 BATCH_NORM_MOMENTUM = 0.9
 
@@ -45,8 +65,8 @@ def encoder_names(architecture: str) -> list[str]:
     return [name for name in names if not name.startswith("densenet")]
 
 
-def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence[int],
-                weights: str = "none") -> keras.Model:
+def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence[int], weights: str = "none",
+                kept: Sequence[int | None] | None = None, full: bool = True) -> keras.Model:
     """Build a network.
 
     Args:
@@ -56,6 +76,9 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
         weights: "none"; "imagenet" for a pretrained encoder (downloaded; without a network a warning is given and
             training starts from scratch); or the path of a `.keras` file of the same architecture.
+        full: whether the output has the size of the input; else that of `compact` has half, as it is before it is
+            enlarged: that is enough to train on, and takes a quarter of the memory and time.
+        kept: for each class its channel in that file, None for a new one; None: the classes are the same.
 
     Returns:
         Model from (N, height, width, 3) float32 RGB in 0..255 to (N, height, width, classes) float32 probabilities.
@@ -72,15 +95,76 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
     size_hw = parse_size(f"{size_hw[0]}x{size_hw[1]}")
     if architecture == "compact":
-        model = _compact(COMPACT_ENCODERS[encoder], classes, size_hw)
+        model = _compact(COMPACT_ENCODERS[encoder], classes, size_hw, full)
     else:
         pretrained = "imagenet" if weights == "imagenet" else None
         model = _with_encoder(architecture, encoder, classes, size_hw, pretrained)
     if weights == "imagenet" and architecture == "compact":
         warnings.warn("compact has no pretrained weights; training starts from scratch", stacklevel=2)
     elif weights not in ("none", "imagenet"):
-        load_weights(model, Path(weights))
+        there = stored_classes(Path(weights))
+        kept = list(range(classes)) if kept is None and there == classes else [*(kept or [None] * classes)]
+        source = build_model(architecture, encoder, there, size_hw)
+        load_weights(source, Path(weights))
+        _take_over(model, source, kept)
     return model
+
+
+def stored_classes(path: Path) -> int:
+    """Number of classes of a `.keras` file of ours, from the description in it. Raises ModelError."""
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}", "a .keras file of ours")
+    try:
+        with zipfile.ZipFile(path) as file:
+            described = json.loads(file.read("config.json"))
+        heads = [layer["config"]["filters"] for layer in _described_layers(described)
+                 if layer.get("class_name") == "Conv2D"]
+        if not 1 <= heads[-1] <= MOST_CLASSES:
+            raise ValueError(f"{heads[-1]} classes")
+        return int(heads[-1])
+    except (zipfile.BadZipFile, OSError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} does not fit this network: {repr(error).splitlines()[0]}",
+                         "a whole .keras file of ours", "use --weights none") from error
+
+
+def _described_layers(described: dict[str, Any]) -> list[dict[str, Any]]:
+    """Layers of a stored model, those of nested models too, in order."""
+    found: list[dict[str, Any]] = []
+    for layer in described["config"].get("layers", []):
+        found += _described_layers(layer) if layer.get("class_name") == "Functional" else [layer]
+    return found
+
+
+def _take_over(model: keras.Model, source: keras.Model, kept: Sequence[int | None]) -> None:
+    """Copy all weights; of the head those of the classes kept, the others begin anew."""
+    head = _head_of(model)
+    for mine, theirs in zip(model.weights, source.weights, strict=True):
+        values = np.asarray(theirs)
+        if mine is head.kernel or mine is head.bias:
+            old, values = values, np.array(mine)
+            for channel, before in enumerate(kept):
+                if before is not None:
+                    values[..., channel] = old[..., before]
+        mine.assign(values)
+
+
+def _head_of(model: keras.Model) -> Any:
+    """The last convolution, whose channels are the classes."""
+    return next(layer for layer in reversed(_all_layers(model)) if isinstance(layer, layers.Conv2D))
+
+
+def _all_layers(model: keras.Model) -> list[Any]:
+    """Layers in the order of the graph, those of nested models too."""
+    return [inner for layer in model.layers
+            for inner in (_all_layers(layer) if isinstance(layer, keras.Model) else [layer])]
+
+
+def encoder_layers(model: keras.Model) -> list[Any]:
+    """Layers up to the smallest feature map of most channels (decoders begin by reducing them): `freeze` holds them."""
+    found = _all_layers(model)
+    maps = [(layer.output.shape[1] * layer.output.shape[2], -layer.output.shape[3], -number)
+            for number, layer in enumerate(found) if len(getattr(layer.output, "shape", ())) == 4]
+    return found[:1 - min(maps)[2]]
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
@@ -157,41 +241,59 @@ def _affine(preprocess: Any) -> list[np.ndarray]:
     return [kernel.reshape(1, 1, 3, 3).astype(np.float32), bias.astype(np.float32)]
 
 
-def _conv(x: Any, filters: int, strides: int = 1, relu: bool = True) -> Any:
-    x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
+def _conv(x: Any, filters: int, strides: int = 1, size: int = 3, dilation: int = 1, relu: bool = True,
+          gamma: str = "ones") -> Any:
+    x = layers.Conv2D(filters, size, strides=strides, dilation_rate=dilation, padding="same", use_bias=False,
+                      kernel_initializer="he_normal")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, gamma_initializer=gamma)(x)
     return layers.Activation("relu")(x) if relu else x
 
 
-def _residual(x: Any, filters: int) -> Any:
-    return layers.Activation("relu")(layers.Add()([x, _conv(_conv(x, filters), filters, relu=False)]))
+def _residual(x: Any, filters: int, dilation: int = 1) -> Any:
+    # Each block begins as the identity (Goyal et al. 2017, arXiv 1706.02677, section 5.1).
+    y = _conv(_conv(x, filters, dilation=dilation), filters, relu=False, gamma="zeros")
+    return layers.Activation("relu")(layers.Add()([x, y]))
 
 
-def _head(x: Any, classes: int) -> Any:
+def _surroundings(x: Any, filters: int) -> Any:
+    """Let every place of the smallest map see far, by dilated convolutions, and all of it, by its mean: a stain or an
+    uneven area is told from sound surface by comparison, not by itself."""
+    for dilation in (2, 4):
+        x = _residual(x, filters, dilation)
+    whole = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    whole = layers.Conv2D(filters, 1, activation="relu", kernel_initializer="he_normal")(whole)
+    return layers.Add()([x, layers.Conv2D(filters, 1, kernel_initializer="zeros")(whole)])
+
+
+def _head(x: Any, classes: int, full: bool) -> Any:
     x = layers.Conv2D(classes, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.1 * HEAD_SCALE),
-                      bias_initializer=keras.initializers.Constant(PRIOR_LOGIT))(x)
-    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+                      bias_initializer=keras.initializers.Constant(PRIOR_LOGIT), name="head")(x)
+    x = layers.UpSampling2D(2, interpolation="bilinear")(x) if full else x
     return layers.Activation("sigmoid", dtype="float32", name="probability")(x)
 
 
-def _compact(width: int, classes: int, size_hw: tuple[int, int]) -> keras.Model:
+def _compact(plan: _Plan, classes: int, size_hw: tuple[int, int], full: bool) -> keras.Model:
     """A residual encoder-decoder that is fast on CPUs.
 
-    Plain 3x3 convolutions (depthwise ones are slow on TensorFlow's CPU kernels), all at half resolution or less,
-    skip connections added rather than concatenated, which halves the decoder's work.
+    Plain 3x3 convolutions (depthwise ones are slow on TensorFlow's CPU kernels), few channels where the map is large
+    (there time goes by in moving memory, not in multiplying), skip connections added rather than concatenated, which
+    halves the decoder's work.
     """
-    widths = [width, 2 * width, 4 * width, 6 * width, 8 * width]
     image = keras.Input((*size_hw, 3), name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
-    skips = []
-    for stage, filters in enumerate(widths):
+    x = _conv(layers.Rescaling(1 / 64, offset=-2)(image), plan.stem, strides=2)
+    skips = [x]
+    for filters, blocks in zip(plan.stages, plan.blocks, strict=True):
         x = _conv(x, filters, strides=2)
-        x = _residual(x, filters) if stage else x
+        for _ in range(blocks):
+            x = _residual(x, filters)
         skips.append(x)
-    for filters, skip in zip(reversed(widths[:-1]), reversed(skips[:-1]), strict=True):
-        x = layers.UpSampling2D(2)(layers.Conv2D(filters, 1)(x))
+    x = _surroundings(x, plan.stages[-1])
+    for filters, skip in zip(plan.decoder, reversed(skips[1:-1]), strict=True):
+        x = layers.UpSampling2D(2)(_conv(x, filters, size=1))
+        skip = skip if skip.shape[-1] == filters else _conv(skip, filters, size=1, relu=False)
         x = _conv(layers.Add()([x, skip]), filters)
-    return keras.Model(image, _head(x, classes))
+    x = layers.UpSampling2D(2)(_conv(x, plan.stem, size=1))
+    return keras.Model(image, _head(layers.Activation("relu")(layers.Add()([x, skips[0]])), classes, full))
 
 
 def _unet_plus_plus(encoder: str, encoder_weights: str | None, input_shape: Sequence[int], classes: int,

@@ -2,6 +2,9 @@
 
     python -m ss_poc.train --img_path coco-annotator/datasets/demo --model_name v_1
     python -m ss_poc.train --img_path photos --json_path photos/.exports/coco-1.json --epoch 100 --loss lovasz
+    python -m ss_poc.train --img_path photos --budget 15m --preset accurate --model_name v_2
+    python -m ss_poc.train --img_path photos --weights result/photos/segment/v_1/model/model_40_0.1234.keras \
+        --model_name v_3
     python -m ss_poc.train --model_name v_1 --resume
 """
 
@@ -11,48 +14,57 @@ import dataclasses
 import os
 import platform
 import shutil
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .artifacts import RunPaths, find_json, read_run, remove_leftovers, update_run
-from .config import TrainConfig, format_size, from_flags, parse_size
+from .artifacts import RunPaths, find_json, read_json, read_run, remove_leftovers, update_run
+from .config import TrainConfig, from_flags
 from .data import Dataset, Sample, load_coco, split_samples
 from .errors import ArtifactError, ConfigError, run_command
+from .recipe import Choice, choose, machine, table
+from .survey import Survey, survey_samples
 
 __all__ = ["main", "train"]
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "segmentation-models", "efficientnet", "albumentations",
             "opencv-python-headless", "numpy", "pycocotools")
-# Resident bytes a pixel of the input while training, an image of the batch: peak memory of a run with batch 8 less
-# that with batch 1, measured for the default encoders and rounded up.
-BYTES_A_PIXEL = {"compact": 1500, "unet": 7000, "unetpp": 16000, "fpn": 9000, "linknet": 6500, "pspnet": 6500}
-DEFAULT_PIXELS = 192 * 256
+# Settings that the recipe may choose; a resumed run keeps what was chosen when it was started.
+CHOSEN = ("architecture", "encoder", "scale", "size", "crop", "sampling", "mosaic", "strength", "batch_size",
+          "cache_mb", "loss", "lr", "freeze", "precision")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
+    started = time.monotonic()
     try:
-        train(from_flags(TrainConfig, argv, "Train a network on a COCO json."))
+        train(from_flags(TrainConfig, argv, "Train a network on a COCO json."), started)
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on after the last whole epoch", flush=True)
         raise
 
 
-def train(config: TrainConfig) -> RunPaths:
+def train(config: TrainConfig, started: float | None = None) -> RunPaths:
     """Train as `config` says and write the run's folder.
+
+    Args:
+        config: settings; those left open are chosen from the data and this machine, see `recipe`.
+        started: `time.monotonic()` of when the command began, from which a budget counts; None for now.
 
     Raises:
         DataError: the data set cannot be trained on.
         ConfigError: settings that cannot be.
         ArtifactError: a finished run of that name is there, or there is none to resume.
     """
+    started = time.monotonic() if started is None else started
     config = _with_names(config)
     paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name)
     status = read_run(paths)["status"] if paths.run_json.is_file() else "absent"
     if config.reuse:
         config = dataclasses.replace(config, resume=status == "started")
+    before = _run_of(config.weights)  # read now: overwriting a run may remove the weights it starts from
     _claim(paths, config, status)
     dataset = load_coco(Path(config.json_path), Path(config.img_path), progress=True)
     if status != "absent" and (config.resume or config.reuse):
@@ -60,17 +72,72 @@ def train(config: TrainConfig) -> RunPaths:
         if status == "finished":
             print(f"{paths.folder} is trained already; using it")
             return paths
-    else:
-        config = _with_data(config, dataset)
-        names = split_samples(dataset.samples, config.valid, config.seed)
-        _write_start(paths, config, dataset, names)
+    names = read_run(paths)["split"] if config.resume else _split(config, dataset, before)
+    train_samples, valid_samples = samples_of(dataset, names["train"]), samples_of(dataset, names["valid"])
+    survey = survey_samples(train_samples, len(dataset.labels), progress=True)
+
+    from .fit import fit, gpu_names  # TensorFlow takes seconds to load: nothing above needs it
+
+    if not config.resume:
+        here = machine(len(gpu_names()[:config.gpus or None]))
+        config, rows = choose(_like(config, before), survey, [sample.size_hw for sample in dataset.samples], here)
+        _write_start(paths, config, dataset, names, survey, rows)
     _say(config, dataset, paths)
-
-    from .fit import fit  # TensorFlow takes seconds to load: nothing above needs it
-
-    fit(config, dataset, samples_of(dataset, read_run(paths)["split"]["train"]),
-        samples_of(dataset, read_run(paths)["split"]["valid"]), paths)
+    fit(config, dataset, survey, train_samples, valid_samples, paths, started, _kept(dataset.labels, before))
     return paths
+
+
+def _run_of(weights: str) -> dict[str, Any]:
+    """What the run that a weights file belongs to was, where it still lies in its folder; {} otherwise."""
+    if not weights.endswith(".keras"):
+        return {}
+    run_json = Path(weights).resolve().parent.parent / "run.json"
+    return read_json(run_json) if run_json.is_file() else {}
+
+
+def _like(config: TrainConfig, before: dict[str, Any]) -> TrainConfig:
+    """The network and scale of the run before, where none are named: its weights fit no other."""
+    then = before.get("config", {})
+    values = {name: then[name] for name in ("architecture", "encoder", "scale", "size")
+              if name in then and getattr(config, name) == getattr(TrainConfig, name)}
+    if config.size or config.scale:
+        values.pop("size", None), values.pop("scale", None)
+    return dataclasses.replace(config, **values)
+
+
+def _kept(labels: Sequence[str], before: dict[str, Any]) -> list[int | None] | None:
+    """For each label its channel in the weights to start from, None for a new one; None where nothing is known."""
+    if not before:
+        return None
+    then = list(before["data"]["labels"])
+    kept = [then.index(label) if label in then else None for label in labels]
+    new = [label for label, channel in zip(labels, kept, strict=True) if channel is None]
+    if kept != list(range(len(then))):
+        print(f"the head is renewed: the weights know {', '.join(then)}; "
+              + (f"new: {', '.join(new)}" if new else "the order or number differs"), flush=True)
+    return kept
+
+
+def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dict[str, list[str]]:
+    """Names that train and validate.
+
+    Going on from a run on the same folder, its images stay where they were: what trained then must not validate now.
+    """
+    same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
+    known = before["split"] if same else {}
+    sides = {name: side for side in ("train", "valid") for name in known.get(side, [])}
+    new = [sample for sample in dataset.samples if sample.name not in sides]
+    split: dict[str, list[str]] = {"train": [], "valid": []}
+    for sample in dataset.samples:
+        if sample.name in sides:
+            split[sides[sample.name]].append(sample.name)
+    if len({sample.digest for sample in new}) >= 2:
+        names = split_samples(new, config.valid, config.seed)
+        split["train"] += names[0]
+        split["valid"] += names[1]
+    else:
+        split["train"] += [sample.name for sample in new]
+    return {side: sorted(names) for side, names in split.items()}
 
 
 def samples_of(dataset: Dataset, names: Sequence[str]) -> list[Sample]:
@@ -105,42 +172,6 @@ def _claim(paths: RunPaths, config: TrainConfig, status: str) -> None:
         shutil.rmtree(paths.folder)
 
 
-def _with_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
-    """Fill in what follows from the data and this machine."""
-    size = config.size or format_size(default_size(dataset.samples))
-    size_hw = parse_size(size)
-    image_bytes = BYTES_A_PIXEL[config.architecture] * size_hw[0] * size_hw[1]
-    # At most 8, and few enough for 30 steps an epoch: many small steps teach a small set faster than few large ones.
-    wanted = min(8, max(1, len(dataset.samples) // 40))
-    batch_size = config.batch_size or int(max(1, min(wanted, free_memory() // 4 // image_bytes)))
-    cache_mb = config.cache_mb or max(64, free_memory() // 4 // 2**20)
-    return dataclasses.replace(config, size=size, batch_size=batch_size, cache_mb=cache_mb)
-
-
-def default_size(samples: Sequence[Sample]) -> tuple[int, int]:
-    """Median shape of the images, shrunk to at most DEFAULT_PIXELS, in multiples of 32: (height, width)."""
-    heights, widths = sorted(s.size_hw[0] for s in samples), sorted(s.size_hw[1] for s in samples)
-    height, width = heights[len(heights) // 2], widths[len(widths) // 2]
-    scale = min(1.0, (DEFAULT_PIXELS / (height * width)) ** 0.5)
-    sides = [max(64, round(length * scale / 32) * 32) for length in (height, width)]
-    if sides[0] * sides[1] > 2 * DEFAULT_PIXELS:  # a thin strip, whose short side was raised to 64
-        sides[sides.index(max(sides))] = DEFAULT_PIXELS // min(sides) // 32 * 32
-    return sides[0], sides[1]
-
-
-def free_memory() -> int:
-    """Bytes this process may still use: the machine's available memory, or what the container's limit leaves."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        free = int(lines.get("MemAvailable", f"{free // 1024} kB").split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, max(0, int(text) - int(used.read_text())))
-    return free
-
-
 def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """The config to resume a run with: the data and settings that it was started with, or an error."""
     if run["data"]["fingerprint"] != dataset.fingerprint:
@@ -148,7 +179,7 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
                             f"fingerprint {run['data']['fingerprint'][:12]}…, got {dataset.fingerprint[:12]}…",
                             "--model_name v_2 for a new run beside it, --overwrite for one in its place")
     then = run["config"]
-    chosen_then = {name: then[name] for name in ("size", "batch_size", "cache_mb") if not getattr(config, name)}
+    chosen_then = {name: then[name] for name in CHOSEN if getattr(config, name) == getattr(TrainConfig, name)}
     config = dataclasses.replace(config, **chosen_then)
     now = dataclasses.asdict(config)
     changed = [f"{name}: was {then[name]!r}, is {now[name]!r}" for name in then
@@ -160,7 +191,8 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
     return config
 
 
-def _write_start(paths: RunPaths, config: TrainConfig, dataset: Dataset, names: tuple[list[str], list[str]]) -> None:
+def _write_start(paths: RunPaths, config: TrainConfig, dataset: Dataset, names: dict[str, list[str]], survey: Survey,
+                 rows: Sequence[Choice]) -> None:
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -176,7 +208,7 @@ def _write_start(paths: RunPaths, config: TrainConfig, dataset: Dataset, names: 
               "img_path": os.path.abspath(config.img_path), "fingerprint": dataset.fingerprint,
               "images": len(dataset.samples), "labels": dataset.labels, "colors": dataset.colors,
               "category_ids": dataset.category_ids, "findings": counts},
-        split={"train": names[0], "valid": names[1]})
+        survey=survey, recipe=rows, split=names)
 
 
 def _say(config: TrainConfig, dataset: Dataset, paths: RunPaths) -> None:
@@ -187,9 +219,10 @@ def _say(config: TrainConfig, dataset: Dataset, paths: RunPaths) -> None:
         print(f"note: … and {len(dataset.findings) - 10} more; "
               f"python -m ss_poc.data check {config.json_path} {config.img_path} lists all")
     print(f"{len(split['train'])} images train, {len(split['valid'])} validate; {len(dataset.labels)} classes: "
-          f"{', '.join(dataset.labels)}\n"
-          f"{config.architecture} {config.encoder or '(default encoder)'} at {config.size}, batch {config.batch_size}, "
-          f"{config.loss}, at most {config.epoch} epochs, seed {config.seed}", flush=True)
+          f"{', '.join(dataset.labels)}", flush=True)
+    rows = [Choice(**row) for row in read_run(paths)["recipe"]]
+    limit = f"in {config.budget}" if config.budget else f"for at most {config.epoch} epochs"
+    print(f"training {limit}, seed {config.seed}, with\n{table(rows)}", flush=True)
 
 
 if __name__ == "__main__":

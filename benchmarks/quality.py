@@ -1,0 +1,127 @@
+"""What recipes make of a data set in a given time: trained, exported, post-processed, judged on the validation part.
+
+    python benchmarks/quality.py --img_path ../shared/data/magnetic_tile --budget 15m --seeds 0 1 2
+    python benchmarks/quality.py --img_path coco-annotator/datasets/demo --budget 2m --recipes balanced fast
+
+Every recipe runs through the same commands a user types, one after the other, on all cores. mean IoU sums
+intersections and unions over all validation images first; Dice is that of valid_score.csv; a false alarm is a clean
+image on which anything is marked. Each seed has its own split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ss_poc.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run
+from ss_poc.masks import decode_rle
+
+RECIPES: dict[str, list[str]] = {
+    "balanced": [],
+    "fast": ["--preset", "fast"],
+    "accurate": ["--preset", "accurate"],
+    # The proof of concept's, and a plain U-Net: squeezed to a square, all images alike, soft Dice, constant arithmetic.
+    "poc": ["--architecture", "unetpp", "--encoder", "efficientnetb4", "--size", "256x256", "--sampling", "0",
+            "--loss", "bce_dice", "--lr", "0.001", "--batch_size", "4", "--ema", "0", "--precision", "float32"],
+    "unet": ["--architecture", "unet", "--encoder", "efficientnetb0", "--size", "256x256", "--sampling", "0",
+             "--loss", "bce_dice", "--lr", "0.001", "--batch_size", "8", "--ema", "0", "--precision", "float32"],
+}
+COLUMNS = ("mean IoU", "mean Dice", "false alarms", "missed", "crops/s", "GiB", "seconds")
+
+
+def main() -> None:
+    options = parse()
+    results: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(options.keep or scratch)
+        for recipe in options.recipes:
+            for seed in options.seeds:
+                results.setdefault(recipe, []).append(run_recipe(options, recipe, seed, root))
+                print(f"{recipe}, seed {seed}: {line(results[recipe][-1:])}", flush=True)
+    labels = list(next(iter(results.values()))[0]["iou"])
+    print(f"\n{options.img_path}, {options.budget}, seeds {options.seeds}, {len(os.sched_getaffinity(0))} cores; mean "
+          "and (lowest to highest)\n")
+    print("| recipe | " + " | ".join(COLUMNS) + " | " + " | ".join(f"IoU {label}" for label in labels) + " |")
+    print("| --- " * (1 + len(COLUMNS) + len(labels)) + "|")
+    for recipe, found in results.items():
+        print(f"| {recipe} | {line(found)} |")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--img_path", required=True)
+    parser.add_argument("--budget", default="15m")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), metavar="NAME",
+                        help=f"{', '.join(RECIPES)}, or a name with flags of train after '=': 'big=--scale 2'")
+    parser.add_argument("--keep", help="folder to keep the runs in")
+    return parser.parse_args()
+
+
+def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) -> dict[str, Any]:
+    """Train, export, search; the scores of one run."""
+    name, _, own = recipe.partition("=")
+    flags = own.split() if own else RECIPES[name]
+    paths = RunPaths(root, "quality", f"{name}_{seed}")
+    shared = ["--result", str(root), "--img_dir_name", "quality", "--model_name", paths.model_name]
+    seconds, peak = stage("train", *shared, "--img_path", options.img_path, "--budget", options.budget, "--seed",
+                          str(seed), "--overwrite", *flags)
+    stage("export", *shared)
+    stage("post_processing", *shared)
+    run = read_run(paths)
+    return {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
+            "seconds": seconds}
+
+
+def stage(module: str, *flags: str) -> tuple[float, float]:
+    """Run a command; its seconds and its peak resident memory in GiB."""
+    began = os.times().elapsed
+    process = subprocess.Popen([sys.executable, "-m", f"ss_poc.{module}", *flags], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{module} {' '.join(flags)} ended with {process.returncode}")
+    return os.times().elapsed - began, usage.ru_maxrss / 2**20
+
+
+def judge(paths: RunPaths) -> dict[str, Any]:
+    """Scores of the masks that post-processing wrote."""
+    run = read_run(paths)
+    masks = {kind: read_csv(paths.valid / f"valid_batch_{kind}.csv", RLE_COLUMNS) for kind in ("true", "pred")}
+    marked: dict[str, dict[str, bool]] = {kind: {} for kind in masks}
+    for kind, rows in masks.items():
+        for row in rows:
+            size_hw = (int(row["height"]), int(row["width"]))
+            found = decode_rle({"size": list(size_hw), "counts": row["counts"]}, size_hw).any()
+            marked[kind][row["image"]] = marked[kind].get(row["image"], False) or bool(found)
+    clean = [name for name, defect in marked["true"].items() if not defect]
+    defective = [name for name, defect in marked["true"].items() if defect]
+    return {"mean IoU": float(np.nanmean([value if value is not None else np.nan
+                                          for value in run["scores"]["iou"].values()])),
+            "mean Dice": float(np.mean(list(run["scores"]["dice"].values()))),
+            "false alarms": float(np.mean([marked["pred"][name] for name in clean])) if clean else 0.0,
+            "missed": float(np.mean([not marked["pred"][name] for name in defective]))}
+
+
+def line(found: list[dict[str, Any]]) -> str:
+    """Cells of a row: mean over the seeds, and the range."""
+    cells = []
+    for column in COLUMNS:
+        values = [item[column] for item in found]
+        digits = 3 if column.startswith("mean") or column in ("false alarms", "missed") else 1
+        spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 and digits == 3 else ""
+        cells.append(f"{np.mean(values):.{digits}f}{spread}")
+    for label in found[0]["iou"]:
+        cells.append(f"{np.mean([item['iou'][label] or 0.0 for item in found]):.2f}")
+    return " | ".join(cells)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Large images in windows of one size: where they lie, and how their overlapping answers become one map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+
+__all__ = ["OVERLAP", "blend", "map_size", "origins", "windows", "windows_along"]
+
+# Neighbouring windows share at least so many pixels: what lies at the edge of one is well inside the other.
+OVERLAP = 64
+
+
+def overlap_of(side: int) -> int:
+    """Pixels that neighbouring windows of that side share at least: OVERLAP, or a quarter of a small window."""
+    return min(OVERLAP, side // 4)
+
+
+def windows_along(length: int, side: int) -> int:
+    """How many windows of that side cover a length."""
+    return 1 if length <= side else 1 + -(-(length - side) // (side - overlap_of(side)))
+
+
+def origins(length: int, side: int) -> list[int]:
+    """Where windows of that side begin: evenly spread, the first at 0, the last ending with the length."""
+    count = windows_along(length, side)
+    return [round(number * (length - side) / (count - 1)) for number in range(count)] if count > 1 else [0]
+
+
+def map_size(image_hw: Sequence[int], scale: float, size_hw: Sequence[int]) -> tuple[int, int]:
+    """(height, width) of an image's probability map: `size_hw` where scale is 0, else the image's size times scale."""
+    if not scale:
+        return int(size_hw[0]), int(size_hw[1])
+    return max(1, round(image_hw[0] * scale)), max(1, round(image_hw[1] * scale))
+
+
+def windows(image: np.ndarray, size_hw: Sequence[int]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(top, left, window) of every window of an image; one smaller than the window is continued by reflection."""
+    height, width = int(size_hw[0]), int(size_hw[1])
+    image = reflect_to(image, (height, width))
+    for top in origins(image.shape[0], height):
+        for left in origins(image.shape[1], width):
+            yield top, left, image[top:top + height, left:left + width]
+
+
+def reflect_to(image: np.ndarray, size_hw: Sequence[int]) -> np.ndarray:
+    """An image of at least that size: continued at its bottom and right by reflection where it is smaller."""
+    missing = max(0, size_hw[0] - image.shape[0]), max(0, size_hw[1] - image.shape[1])
+    if not any(missing):
+        return image
+    return cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT_101)
+
+
+def blend(image: np.ndarray, size_hw: Sequence[int], run: Callable[[np.ndarray], np.ndarray],
+          batch_size: int = 4) -> np.ndarray:
+    """Probability map of an image of any size.
+
+    Where windows overlap their answers are averaged, each weighing less towards its own edge.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size_hw: of a window.
+        run: (N, h, w, 3) float32 in 0..255 to (N, h, w, C) float32.
+        batch_size: windows a call at most.
+
+    Returns:
+        (H, W, C) float32.
+    """
+    height, width = image.shape[:2]
+    if height <= size_hw[0] and width <= size_hw[1]:
+        return run(reflect_to(image, size_hw)[None].astype(np.float32))[0, :height, :width]
+    weight_hw = np.outer(ramp(int(size_hw[0])), ramp(int(size_hw[1])))
+    total: np.ndarray | None = None
+    weights = np.zeros((max(height, size_hw[0]), max(width, size_hw[1])), np.float32)
+    for group in _groups(windows(image, size_hw), batch_size):
+        found = run(np.stack([window for _, _, window in group]).astype(np.float32))
+        if total is None:
+            total = np.zeros((*weights.shape, found.shape[-1]), np.float32)
+        for (top, left, _), answer in zip(group, found, strict=True):
+            place = np.s_[top:top + size_hw[0], left:left + size_hw[1]]
+            total[place] += answer * weight_hw[..., None]
+            weights[place] += weight_hw
+    assert total is not None
+    total /= weights[..., None]
+    return np.ascontiguousarray(total[:height, :width])
+
+
+def _groups(items: Iterator[tuple[int, int, np.ndarray]], size: int) -> Iterator[list[tuple[int, int, np.ndarray]]]:
+    group = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+@cache
+def ramp(side: int) -> np.ndarray:
+    """Weights along a window's side, (side,) float32: rising over the overlap from near 0 to 1, and falling again."""
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
+    return np.minimum(1.0, distance / max(1, overlap_of(side))).astype(np.float32)
