@@ -19,7 +19,8 @@ usage() {
 usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
                      [--budget 15m | --epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
 
-Trains on labelled photographs, finds the best post-processing, exports and packages the model.
+Trains on labelled photographs, exports the model, finds the best post-processing and the fastest engine, writes a report
+and packages it.
 Without img_path it makes a demo data set and trains on that.
   --reuse       use a finished run of this name, go on with an interrupted one
   --overwrite   throw an earlier run of this name away
@@ -75,13 +76,15 @@ _main() {
     training_env
     result=$(say "$names" | sed -n 1p) data_set=$(say "$names" | sed -n 2p) version=$(say "$names" | sed -n 3p)
     [ "$(say "$names" | sed -n 4p)" != "$DEMO" ] || PYTHONPATH=src .venv/bin/python -m ss_poc.demo --out "$DEMO"
-    say "1/4 train"
+    say "1/6 train"
     trained_by .venv/bin/python train "$@"
-    stage 2/4 export
-    stage 3/4 post_processing
-    stage 4/4 bento_deploy
+    stage 2/6 export
+    stage 3/6 post_processing
+    stage 4/6 optimise
+    stage 5/6 report
+    stage 6/6 bento_deploy
     say "$result/$data_set/segment/$version" >result/.latest_run
-    say "done. Look at $result/$data_set/segment/$version/valid/, then serve it: service_version=$version sh server.sh"
+    say "done. Open $result/$data_set/segment/$version/valid/report.html, then serve it: service_version=$version sh server.sh"
 }
 
 _main "$@"

@@ -7,12 +7,12 @@
 training_env() {
     (
         training_requirements >.venv.requirements
-        make_env .venv .venv.requirements "TensorFlow and the rest of training (about 500 MB to download, 2.2 GB on disk)"
+        make_env .venv .venv.requirements "TensorFlow and the rest of training (about 590 MB to download, 2.6 GB on disk)"
     )
 }
 
 serving_env() {
-    (make_env .venv-serve requirements-serve.lock "what serves a model (about 120 MB to download, 450 MB on disk)")
+    (make_env .venv-serve requirements-serve.lock "what serves a model (about 180 MB to download, 630 MB on disk)")
 }
 
 testing_env() {

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +29,11 @@ def stage(name: str, *flags: str, cwd: Path, check: bool = True) -> subprocess.C
     if check and done.returncode:
         raise AssertionError(f"{name} {flags} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def log_of(paths: RunPaths) -> list[list[str]]:
+    """Rows of a run's log, its header first."""
+    return [line.split(";") for line in paths.log.read_text().splitlines()]
 
 
 def draw_set(folder: Path, count: int) -> Path:
@@ -80,3 +88,17 @@ def bento(run: RunPaths) -> Path:
     here = run.result.parent
     stage("bento_deploy", "--img_dir_name", "tiny", "--model_name", "v_1", cwd=here)
     return here / "deploy" / "KerasSegmentationService" / "segment" / "v_1"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that want it are skipped, with the reason, where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=[
+            "--no-sandbox", "--disable-background-networking", "--disable-component-update"])
+        yield found
+        found.close()

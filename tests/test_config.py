@@ -26,6 +26,7 @@ from ss_poc.config import (
     from_flags,
     main,
     parse_duration,
+    parse_part,
     parse_size,
 )
 from ss_poc.errors import ConfigError
@@ -327,3 +328,15 @@ def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():
     for argv, said in ((("--epoch", "0"), "epoch is 0"), (("--model_name", "a/b"), "'a/b'"), (("--nope",), "--nope")):
         done = config_command(*argv)
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(("text", "part"), [("1%", 0.01), ("0.01", 0.01), ("100%", 1.0), ("0", 0.0),
+                                            (" 2.5 % ", 0.025)])
+def test_a_part_is_a_percentage_or_a_number(text, part):
+    assert parse_part(text) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("text", ["1.5", "101%", "-1%", "one", "%", "", "1%%", "nan"])
+def test_a_part_that_cannot_be_is_refused(text):
+    with pytest.raises(ConfigError):
+        parse_part(text)

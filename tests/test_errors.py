@@ -7,9 +7,18 @@ import errno
 import pytest
 
 from ss_poc import errors
-from ss_poc.errors import ArtifactError, ConfigError, DataError, ImageError, ModelError, SegmentError, run_command
+from ss_poc.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    EngineError,
+    ImageError,
+    ModelError,
+    SegmentError,
+    run_command,
+)
 
-KINDS = (ArtifactError, ConfigError, DataError, ImageError, ModelError)
+KINDS = (ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError)
 
 
 def status_of(main) -> int:

@@ -26,7 +26,6 @@ from ss_poc.generator import (
     Mosaic,
     Source,
     Windows,
-    ahead,
     cut,
     default_augmentation,
     inside,
@@ -36,6 +35,7 @@ from ss_poc.generator import (
     tf_dataset,
 )
 from ss_poc.masks import encode_rle
+from ss_poc.parallel import ahead
 
 PLENTY = 10**9
 HAND = np.arange(4)[:, None] * 10 + np.arange(6)  # pixel (y, x) of 4x6 is 10 y + x

@@ -15,15 +15,19 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ss_poc"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES}
 
-STAGES = ("train", "fit", "post_processing", "export", "report", "predict", "bento_deploy", "demo", "keras_segment")
+STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "predict", "bento_deploy", "demo",
+          "keras_segment")
 # A module may import those of the lines above it.
-LAYERS = (("errors", "tiles", "schedule"), ("config",), ("artifacts", "masks"), ("images",),
-          ("coco", "split", "keras_compat"), ("data",), ("data_check", "model", "metric", "inference", "survey"),
-          ("generator", "recipe"), ("validation",), STAGES)
+LAYERS = (("errors", "parallel", "tiles", "schedule", "operating", "charts"), ("config",), ("artifacts", "masks"),
+          ("images", "engines"),
+          ("coco", "split", "keras_compat"), ("data",),
+          ("data_check", "model", "metric", "inference", "search", "survey"),
+          ("generator", "recipe", "evidence", "rank"), ("validation",), STAGES)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation", "train",
-            "fit", "model", "metric", "keras_compat", "export", "post_processing", "demo", "report"}
+            "fit", "model", "metric", "keras_compat", "export", "post_processing", "search", "operating", "charts",
+            "evidence", "optimise", "demo", "report"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 

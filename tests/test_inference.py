@@ -77,7 +77,7 @@ def test_answer_by_hand():
     mask[3, 5, 0] = True
     probability = np.zeros((4, 6, 2), np.float32)
     probability[1, 1, 0], probability[1, 2, 0], probability[3, 5, 0] = 0.8, 0.6, 0.5
-    prediction = Prediction(mask, probability, ("scratch", "pit"), ("#ff0000", "#0000ff"))
+    prediction = Prediction(mask, probability, ("scratch", "pit"), ("#ff0000", "#0000ff"), (0.0, 0.0))
     assert prediction.objects == [{"label": "scratch", "score": 0.7, "area": 2, "bbox": [1, 1, 2, 1]},
                                   {"label": "scratch", "score": 0.5, "area": 1, "bbox": [5, 3, 1, 1]}]
     assert prediction.verdict == {"defect": True, "labels": ["scratch"]}
@@ -90,7 +90,7 @@ def test_answer_by_hand():
 
 
 def test_clean_image_has_no_objects_and_verdict_false():
-    prediction = Prediction(np.zeros((3, 5, 1), bool), np.zeros((3, 5, 1), np.float32), ("pit",), ("#ff0000",))
+    prediction = Prediction(np.zeros((3, 5, 1), bool), np.zeros((3, 5, 1), np.float32), ("pit",), ("#ff0000",), (0.0,))
     assert prediction.objects == [] and prediction.verdict == {"defect": False, "labels": []}
     assert prediction.coco_annotations([1], 1) == []
 

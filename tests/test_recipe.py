@@ -332,7 +332,7 @@ def test_this_machine_has_cores_and_memory():
 
 NAMED = {"architecture": "unet", "encoder": "resnet18", "scale": 0.5, "size": "128x160", "crop": "96x128",
          "sampling": 0.2, "mosaic": 0.1, "strength": 0.3, "batch_size": 5, "cache_mb": 77, "loss": "focal", "lr": 0.01,
-         "freeze": 1, "precision": "float32"}
+         "freeze": 1, "precision": "float32", "views": "upside_down"}
 
 
 @pytest.mark.parametrize("here", [CPU, GPU])
@@ -350,6 +350,17 @@ def test_one_setting_that_is_named_leaves_the_others_to_be_chosen(name):
     assert getattr(config, name) == NAMED[name]
     assert rows[name].why == "as you asked"
     assert all(row.why and row.why != "as you asked" for setting, row in rows.items() if setting != name)
+
+
+@pytest.mark.parametrize(("preset", "turn_v", "turn_h", "views", "says"), [
+    ("fast", True, True, "single", "once"), ("balanced", True, True, "turned", "2 times"),
+    ("balanced", False, True, "mirrored", "2 times"), ("balanced", True, False, "upside_down", "2 times"),
+    ("balanced", False, False, "single", "once"), ("accurate", True, True, "all", "4 times"),
+    ("accurate", False, True, "mirrored", "2 times")])
+def test_mirror_images_that_could_be_photographs_are_averaged(preset, turn_v, turn_h, views, says):
+    survey = dataclasses.replace(THIN, turnable_v=turn_v, turnable_h=turn_h)
+    config, rows = chosen(survey=survey, preset=preset)
+    assert config.views == views and says in rows["views"].why
 
 
 @pytest.mark.parametrize(("name", "nothing"), [("sampling", 0.0), ("mosaic", 0.0), ("strength", 0.0),

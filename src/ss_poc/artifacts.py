@@ -20,9 +20,10 @@ from .config import Rule, format_size, parse_size
 from .errors import ArtifactError, ConfigError
 
 __all__ = [
-    "GRAPH_FILE", "RLE_COLUMNS", "RULES_JSON", "SERVICE", "SPEC_FILE", "ModelSpec", "RunPaths", "atomic_path",
-    "deploy_folder", "find_json", "read_json", "read_rules", "read_run", "read_spec", "remove_leftovers",
-    "sha256_file", "update_run", "write_csv", "write_json", "write_rules", "write_text",
+    "GRAPH_FILE", "OPERATING_FILE", "RLE_COLUMNS", "RULES_JSON", "SERVICE", "SPEC_FILE", "ModelSpec", "RunPaths",
+    "atomic_path", "deploy_folder", "find_json", "read_csv", "read_floors", "read_json", "read_rules", "read_run",
+    "read_spec", "remove_leftovers", "sha256_file", "update_run", "write_csv", "write_json", "write_rules",
+    "write_text",
 ]
 
 SERVICE = "KerasSegmentationService"
@@ -30,6 +31,7 @@ GRAPH_FILE = "model.onnx"
 SPEC_FILE = "model.json"
 RULES_CSV = "valid_post_grid.csv"
 RULES_JSON = "rules.json"
+OPERATING_FILE = "operating_point.json"
 RLE_COLUMNS = ("image", "label", "height", "width", "counts")
 RULE_COLUMNS = ("label", "color", "size", "proba", "pad", "reduce_size", "convex", "dice")
 
@@ -75,6 +77,10 @@ class RunPaths:
         return self.valid / RULES_CSV
 
     @property
+    def operating_point(self) -> Path:
+        return self.valid / OPERATING_FILE
+
+    @property
     def prediction(self) -> Path:
         return self.folder / "prediction"
 
@@ -113,6 +119,8 @@ class ModelSpec:
             image is squeezed into `size_hw`.
         network: architecture and encoder, for people.
         sha256: digest of the graph file.
+        engines: those that may serve it, the preferred one first.
+        twins: other files of the graph, such as its int8 form, and their digests.
     """
 
     name: str
@@ -124,6 +132,8 @@ class ModelSpec:
     network: str
     sha256: str
     scale: float = 0.0
+    engines: tuple[str, ...] = ("onnxruntime",)
+    twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def deploy_folder(root: Path, version: str) -> Path:
@@ -298,6 +308,22 @@ def _rule(row: Mapping[str, Any]) -> Rule:
     return rule
 
 
+def read_floors(path: Path, labels: Sequence[str]) -> tuple[float, ...]:
+    """Threshold of each class for the verdict on an image, from an `operating_point.json`; zeros where there is none.
+
+    Raises:
+        ArtifactError: the file is damaged or of another model.
+    """
+    if not path.is_file():
+        return (0.0,) * len(labels)
+    try:
+        thresholds = read_json(path)["thresholds"]
+        return tuple(float(thresholds[label]) for label in labels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} does not fit the model: {error!r}", f"a threshold each of {', '.join(labels)}",
+                            "run the search again") from None
+
+
 def read_run(paths: RunPaths) -> dict[str, Any]:
     """What run.json says of the run."""
     run: dict[str, Any] = read_json(paths.require().run_json)
@@ -319,21 +345,25 @@ def read_spec(folder: Path) -> ModelSpec:
     values = read_json(folder / SPEC_FILE)
     try:
         spec = ModelSpec(**{**values, **{name: tuple(values[name])
-                                         for name in ("labels", "colors", "category_ids", "size_hw")}})
+                                         for name in ("labels", "colors", "category_ids", "size_hw", "engines")
+                                         if name in values}})
         if len({len(spec.labels), len(spec.colors), len(spec.category_ids)}) > 1 or len(spec.size_hw) != 2:
             raise TypeError("lists of different lengths")
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / SPEC_FILE} is not a spec of ours ({error})", "what `ss_poc.export` writes",
                             "export the model again") from None
-    graph = folder / GRAPH_FILE
-    if not graph.is_file():
-        raise ArtifactError(f"{graph} is missing", "the exported graph", "export the model again")
-    digest = sha256_file(graph)
-    if digest != spec.sha256:
-        raise ArtifactError(f"{graph} has the checksum {digest[:12]}…",
-                            f"{str(spec.sha256)[:12]}…, as {SPEC_FILE} says",
-                            "copy or export the model again; this file is damaged or foreign")
+    for name, expected in {GRAPH_FILE: spec.sha256, **spec.twins}.items():
+        _check_digest(folder / name, expected)
     return spec
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing", "the exported graph", "export the model again")
+    digest = sha256_file(path)
+    if digest != expected:
+        raise ArtifactError(f"{path} has the checksum {digest[:12]}…", f"{str(expected)[:12]}…, as {SPEC_FILE} says",
+                            "copy or export the model again; this file is damaged or foreign")
 
 
 def sha256_file(path: Path) -> str:

@@ -18,7 +18,8 @@ from .errors import ArtifactError, run_command
 
 __all__ = ["deploy", "main"]
 
-MODULES = ("__init__", "errors", "config", "artifacts", "images", "masks", "tiles", "inference", "keras_segment")
+MODULES = ("__init__", "errors", "config", "artifacts", "images", "masks", "tiles", "engines", "inference",
+           "keras_segment")
 REQUIREMENTS = "requirements-serve.lock"
 
 
@@ -53,6 +54,8 @@ def deploy(paths: RunPaths, root: Path) -> Path:
         for file in paths.export.iterdir():
             shutil.copy2(file, models / file.name)
         write_rules(models / RULES_JSON, rules)
+        if paths.operating_point.is_file():
+            shutil.copy2(paths.operating_point, models)
         (folder / "Dockerfile").symlink_to(Path("env") / "docker" / "Dockerfile")
     print(f"packaged → {target}", flush=True)
     return target

@@ -16,14 +16,16 @@ from typing import Any, TypeVar
 from .errors import ConfigError, run_command
 
 __all__ = [
-    "ARCHITECTURES", "LOSSES", "PRECISIONS", "PRESETS", "DeployConfig", "ExportConfig", "PredictConfig", "Rule",
-    "SearchConfig", "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags", "parse_duration",
-    "parse_size",
+    "ARCHITECTURES", "ENGINES", "LOSSES", "PRECISIONS", "PRESETS", "VIEWS", "DeployConfig", "ExportConfig",
+    "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig", "ServeConfig", "TrainConfig",
+    "format_size", "from_environment", "from_flags", "parse_duration", "parse_part", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
+ENGINES = ("onnxruntime", "openvino", "openvino-bf16", "openvino-int8")
 PRESETS = ("fast", "balanced", "accurate")
 PRECISIONS = ("", "float32", "mixed_bfloat16", "mixed_float16")
+VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
 LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -109,6 +111,8 @@ class TrainConfig(RunConfig):
     patience: int = setting(12, "epochs without progress before it stops", least=1)
     augmentation: str = setting("", "albumentations pipeline as yaml (default: flips, turns, scale, light, noise)")
     strength: float = setting(-1.0, "strength of the default augmentation; -1: chosen", least=-1.0, most=2.0)
+    views: str = setting("", "mirror images whose answers are averaged when serving (default: chosen)",
+                         choices=("", *VIEWS))
     precision: str = setting("", "arithmetic of the network (default: the fastest that is safe)", choices=PRECISIONS)
     xla: bool = setting(False, "compile the training step with XLA")
     gpus: int = setting(0, "GPUs to use; 0: all there are", least=0)
@@ -150,7 +154,28 @@ class ExportConfig(RunConfig):
 class SearchConfig(RunConfig):
     """Settings of `python -m ss_poc.post_processing`."""
 
-    workers: int = setting(0, "processes; 0: one a core", least=0)
+    workers: int = setting(0, "threads; 0: one a core", least=0)
+    miss_cost: float = setting(0.0, "what a missed defective image costs, in false alarms; 0: anything marked is a "
+                                    "defect", least=0.0)
+    max_false_alarm: str = setting("", "part of the clean images that may be called defective, such as 1%%")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_false_alarm:
+            parse_part(self.max_false_alarm)
+
+
+@dataclass(frozen=True)
+class OptimiseConfig(RunConfig):
+    """Settings of `python -m ss_poc.optimise`."""
+
+    engine: str = setting("", "serve with this engine (default: the fastest that passes)", choices=("", *ENGINES))
+    rounds: int = setting(40, "timed predictions of each engine", least=3)
+
+
+@dataclass(frozen=True)
+class ReportConfig(RunConfig):
+    """Settings of `python -m ss_poc.report`."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +192,8 @@ class PredictConfig(RunConfig):
     images: str = setting("", "an image, a folder or a quoted glob")
     output: str = setting("", "where the results go (default: the run's prediction/)")
     threshold: float = setting(0.0, "probability threshold for every class; 0: the rules' own", least=0.0, most=1.0)
+    rank: bool = setting(False, "instead, order the photographs by how much labelling them would teach")
+    top: int = setting(20, "with rank: photographs to propose labels for", least=1)
 
 
 @dataclass(frozen=True)
@@ -179,6 +206,7 @@ class ServeConfig:
     concurrency: int = setting(32, "requests at once, the rest is told to come back", least=1)
     workers: int = setting(1, "worker processes", least=1)
     threads: int = setting(0, "threads of the engine in a worker; 0: all cores", least=0)
+    engine: str = setting("", "engine to try first (default: the fastest that passed)", choices=("", *ENGINES))
     cors: str = setting("http://localhost:8890,http://127.0.0.1:8890", "origins that may call from a browser")
 
     def __post_init__(self) -> None:
@@ -218,6 +246,15 @@ def parse_duration(text: str) -> float:
     if not match or not any(match.groups()):
         raise ConfigError(f"budget is {text!r}", "a time such as 15m, 90s or 1h30m")
     return sum(float(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+
+
+def parse_part(text: str) -> float:
+    """`"1%"` or `"0.01"` to 0.01."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    part = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= part <= 1:
+        raise ConfigError(f"{text!r} is no part of a whole", "a percentage such as 1%, or a number from 0 to 1")
+    return part
 
 
 def format_size(size_hw: Sequence[int]) -> str:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["ArtifactError", "ConfigError", "DataError", "ImageError", "ModelError", "SegmentError", "run_command"]
+__all__ = ["ArtifactError", "ConfigError", "DataError", "EngineError", "ImageError", "ModelError", "SegmentError",
+           "run_command"]
 
 
 class SegmentError(Exception):
@@ -50,6 +51,10 @@ class ImageError(SegmentError):
 
 class ArtifactError(SegmentError):
     """A file between two stages that is missing, damaged or not what it says it is."""
+
+
+class EngineError(SegmentError):
+    """An engine that cannot run a graph on this machine."""
 
 
 class ModelError(SegmentError):

@@ -47,13 +47,14 @@ def export(paths: RunPaths) -> ModelSpec:
     Raises:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
-    from .model import build_model, default_encoder, load_weights  # TensorFlow takes seconds to load
+    from .model import build_model, default_encoder, load_weights, with_views  # TensorFlow takes seconds to load
 
     run = read_run(paths)
     config, data = run["config"], run["data"]
     size_hw = parse_size(config["size"])
     model = build_model(config["architecture"], config["encoder"], len(data["labels"]), size_hw)
     load_weights(model, paths.best_model())
+    model = with_views(model, config["views"])
     images = _sample_images(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -28,6 +26,7 @@ from .data import Sample  # noqa: E402
 from .errors import ConfigError  # noqa: E402
 from .images import contact_sheet, resize_image  # noqa: E402
 from .masks import draw_overlay  # noqa: E402
+from .parallel import ahead  # noqa: E402
 from .tiles import map_size, origins  # noqa: E402
 
 __all__ = ["Crops", "Mosaic", "Source", "Windows", "default_augmentation", "load_augmentation", "preview", "tf_dataset"]
@@ -347,18 +346,6 @@ class Windows:
         draws, count = Draws(self.source, 0.5), len(self.source.samples)
         return sorted((Place(*draws.place(np.random.default_rng((seed, 4, item)), item % count, self.size_hw))
                        for item in range(most)), key=lambda place: place.number)
-
-
-def ahead(make: Callable[[int], Pair], count: int, workers: int) -> Iterator[Pair]:
-    """`make(0)`, `make(1)`, … made by threads, a few ahead of who takes them."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future] = deque()
-        for index in range(count):
-            waiting.append(pool.submit(make, index))
-            if len(waiting) > workers + 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def tf_dataset(epoch: Callable[[], Iterator[Pair]], steps: int, size_hw: Sequence[int], classes: int) -> Any:

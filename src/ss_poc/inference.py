@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from .artifacts import GRAPH_FILE, ModelSpec, read_rules, read_spec
+from .artifacts import OPERATING_FILE, ModelSpec, read_floors, read_rules, read_spec
 from .config import Rule
-from .errors import ArtifactError
+from .engines import Run, load_engine
+from .errors import ArtifactError, EngineError
 from .images import resize_image
 from .masks import components, encode_rle, mask_to_polygons, refine, resize_probability
 from .tiles import blend, map_size
@@ -30,12 +29,14 @@ class Prediction:
         mask: (H, W, C) bool at the image's size.
         probability: (h, w, C) float32 in 0..1 at the scale the model works at.
         labels, colors: one a channel.
+        floors: one a channel; a class takes part in the verdict where a marked pixel has at least this probability.
     """
 
     mask: np.ndarray
     probability: np.ndarray
     labels: tuple[str, ...]
     colors: tuple[str, ...]
+    floors: tuple[float, ...]
 
     @cached_property
     def rles(self) -> list[dict[str, Any]]:
@@ -50,10 +51,18 @@ class Prediction:
                 for item in components(self.mask[..., channel],
                                        resize_probability(self.probability[..., channel], size_hw))]
 
+    @cached_property
+    def scores(self) -> tuple[float, ...]:
+        """Highest probability among the marked pixels of each class, 0 where none is."""
+        size_hw = self.mask.shape[:2]
+        return tuple(float(resize_probability(self.probability[..., channel], size_hw)[self.mask[..., channel]].max())
+                     if self.mask[..., channel].any() else 0.0 for channel in range(len(self.labels)))
+
     @property
     def verdict(self) -> dict[str, Any]:
         """The image-level answer: whether any class was found, and which."""
-        found = [label for channel, label in enumerate(self.labels) if self.mask[..., channel].any()]
+        found = [label for channel, label in enumerate(self.labels)
+                 if self.mask[..., channel].any() and self.scores[channel] >= self.floors[channel]]
         return {"defect": bool(found), "labels": found}
 
     def coco_annotations(self, category_ids: Sequence[int], image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
@@ -80,48 +89,53 @@ class Predictor:
     Args:
         spec: what the graph expects and gives.
         rules: one a channel.
-        session: ONNX Runtime session of the graph, one input and one output.
+        run: the graph in an engine.
+        floors: one a channel, see `Prediction`.
+        engine: name of that engine.
+        refused: why engines that were preferred are not used.
     """
 
-    def __init__(self, spec: ModelSpec, rules: Sequence[Rule], session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, spec: ModelSpec, rules: Sequence[Rule], run: Run, floors: Sequence[float] = (),
+                 engine: str = "onnxruntime", refused: Sequence[str] = ()) -> None:
         if [rule.label for rule in rules] != list(spec.labels):
             raise ArtifactError(f"the rules are for {[rule.label for rule in rules]}",
                                 f"the model's {list(spec.labels)}", "run the search again")
-        self.spec, self.rules, self._session = spec, tuple(rules), session
-        self._input = session.get_inputs()[0].name
+        self.spec, self.rules, self.engine, self.refused = spec, tuple(rules), engine, tuple(refused)
+        self.floors = tuple(floors) or (0.0,) * len(spec.labels)
+        self._run = run
 
     @classmethod
-    def load(cls, export: Path, rules: Path | None = None, threads: int = 0) -> Predictor:
-        """Load a checked graph.
+    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "") -> Predictor:
+        """Load a checked graph into the first engine that works here.
 
         Args:
             export: folder with graph and spec.
-            rules: `valid_post_grid.csv`; None for a threshold of 0.5 and nothing else.
+            rules: `valid_post_grid.csv`, with `operating_point.json` beside it if there is one; None for a threshold
+                of 0.5 and nothing else.
             threads: of the engine; 0 for one a core.
+            engine: the one to try first; "" for those the spec prefers.
 
         Raises:
             ArtifactError: something is missing, damaged or does not fit.
+            EngineError: no engine works.
         """
         spec = read_spec(export)
-        options = onnxruntime.SessionOptions()
-        # Counted here because the runtime counts the machine's cores, not those a container may use.
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(export / GRAPH_FILE, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common public base
-            raise ArtifactError(f"{export / GRAPH_FILE} cannot be loaded: {error}", "an ONNX graph",
-                                "export the model again") from error
-        if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
-            raise ArtifactError(f"{export / GRAPH_FILE} has {len(session.get_inputs())} inputs and "
-                                f"{len(session.get_outputs())} outputs", "one of each", "export the model again")
         plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
-        return cls(spec, read_rules(rules) if rules else plain, session)
+        chosen = read_rules(rules) if rules else plain
+        floors = read_floors(rules.parent / OPERATING_FILE, spec.labels) if rules else ()
+        refused: list[str] = []
+        for name in dict.fromkeys([*([engine] if engine else []), *spec.engines, "onnxruntime", "openvino"]):
+            try:
+                return cls(spec, chosen, load_engine(name, export, threads), floors, name, refused)
+            except EngineError as error:
+                refused.append(str(error).splitlines()[0])
+        raise EngineError(f"no engine can run {export}: {'; '.join(refused)}", "ONNX Runtime or OpenVINO",
+                          "pip install onnxruntime")
 
     def probability(self, image_rgb: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB of any size to (h, w, C) float32 probabilities, (h, w) = `map_size((H, W))`."""
         image = resize_image(image_rgb, self.map_size(image_rgb.shape[:2]))
-        return blend(image, self.spec.size_hw, lambda batch: self._session.run(None, {self._input: batch})[0])
+        return blend(image, self.spec.size_hw, self._run)
 
     def map_size(self, image_hw: Sequence[int]) -> tuple[int, int]:
         """(height, width) of the probability map of an image of that size."""
@@ -131,7 +145,7 @@ class Predictor:
         """(H, W, 3) uint8 RGB to refined masks of the same size; `threshold` replaces every rule's own."""
         probability = self.probability(image_rgb)
         mask = refine(probability, self.rules, image_rgb.shape[:2], threshold)
-        return Prediction(mask, probability, self.spec.labels, self.spec.colors)
+        return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors)
 
 
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],

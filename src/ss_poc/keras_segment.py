@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -196,7 +197,10 @@ ul{{list-style:none;padding:0}}li span{{color:#222}}button{{font:inherit;padding
 def load_predictor(config: ServeConfig) -> Predictor:
     """The model of the Bento this file lies in (or of SS_POC_MODEL), after one warm inference."""
     folder = Path(os.environ.get("SS_POC_MODEL") or Path(__file__).resolve().parents[2] / "models")
-    predictor = Predictor.load(folder, folder / RULES_JSON, config.threads)
+    predictor = Predictor.load(folder, folder / RULES_JSON, config.threads, config.engine)
+    for reason in predictor.refused:
+        print(f"warning: {reason}", file=sys.stderr, flush=True)
+    print(f"engine: {predictor.engine}", file=sys.stderr, flush=True)
     predictor.predict(np.zeros((*predictor.spec.size_hw, 3), np.uint8))
     return predictor
 

@@ -18,9 +18,10 @@ from .config import ARCHITECTURES, parse_size
 from .errors import ModelError
 
 import keras  # noqa: E402  isort: skip  (after keras_compat, which quietens TensorFlow)
-from keras import layers  # noqa: E402  isort: skip
+from keras import layers, ops  # noqa: E402  isort: skip
 
-__all__ = ["build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights", "stored_classes"]
+__all__ = ["build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights", "stored_classes",
+           "with_views"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ HEAD_SCALE = 0.1
 MOST_CLASSES = 10_000
 # Keras' 0.99 needs hundreds of steps to follow; a small data set has a dozen an epoch.
 BATCH_NORM_MOMENTUM = 0.9
+
+
+# Axes of (N, h, w, C) along which each view is mirrored.
+MIRRORED: dict[str, tuple[tuple[int, ...], ...]] = {
+    "single": ((),), "mirrored": ((), (2,)), "upside_down": ((), (1,)), "turned": ((), (1, 2)),
+    "all": ((), (2,), (1,), (1, 2))}
 
 
 def default_encoder(architecture: str) -> str:
@@ -108,6 +115,25 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         load_weights(source, Path(weights))
         _take_over(model, source, kept)
     return model
+
+
+def with_views(model: keras.Model, views: str) -> keras.Model:
+    """A network that averages what `model` says of an image and of its mirror images, turned back.
+
+    Args:
+        model: (N, h, w, 3) to (N, h, w, C).
+        views: one of `config.VIEWS`.
+    """
+    flips = MIRRORED[views]
+    if len(flips) == 1:
+        return model
+    image = keras.Input(model.input_shape[1:], name="image")
+    # All views in one batch: a graph with one copy of the network, and larger multiplications.
+    stacked = ops.stack([ops.flip(image, axes) if axes else image for axes in flips], axis=1)
+    answers = model(ops.reshape(stacked, (-1, *model.input_shape[1:])))
+    answers = ops.reshape(answers, (-1, len(flips), *model.output_shape[1:]))
+    back = [ops.flip(answers[:, number], axes) if axes else answers[:, number] for number, axes in enumerate(flips)]
+    return keras.Model(image, ops.mean(ops.stack(back, axis=1), axis=1))
 
 
 def stored_classes(path: Path) -> int:

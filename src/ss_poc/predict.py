@@ -2,6 +2,7 @@
 
     python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1
     python -m ss_poc.predict 'photos/*.jpg' --img_dir_name demo --model_name v_1 --output out --threshold 0.3
+    python -m ss_poc.predict --rank unlabelled/ --img_dir_name demo --model_name v_1 --top 20
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .artifacts import RLE_COLUMNS, RunPaths, write_csv, write_json
+from .artifacts import RLE_COLUMNS, RunPaths, read_run, write_csv, write_json
 from .config import PredictConfig, from_flags
-from .errors import ImageError, run_command
+from .errors import DataError, ImageError, run_command
 from .images import decode_image, find_images, save_image
 from .inference import Predictor, coco_document
 from .masks import draw_overlay
+from .rank import choose, look, write_ranking
 
 __all__ = ["main", "predict"]
 
@@ -27,12 +29,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command: 0 if every image was read, else 1."""
     config = from_flags(PredictConfig, argv, "Run a trained model over photographs.", positional=("images",))
     paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
-    output = Path(config.output) if config.output else paths.prediction
+    output = Path(config.output) if config.output else paths.prediction / ("rank" if config.rank else "")
     predictor = Predictor.load(paths.export, paths.rules)
+    if config.rank:
+        rank(paths, predictor, config, output)
+        return 0
     broken = predict(predictor, find_images(config.images), output, config.threshold or None, root(config.images))
     for name, reason in broken:
         print(f"not read: {name}: {reason}", file=sys.stderr)
     return 1 if broken else 0
+
+
+def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
+    """Order photographs that are not labelled yet by what labelling them would teach; propose labels for the first."""
+    run = read_run(paths)
+    labelled = Path(run["data"]["img_path"])
+    known = [labelled / name for side in ("train", "valid") for name in run["split"][side]]
+    known = [path for path in known if path.is_file()]
+    taken = {path.resolve() for path in known}
+    folder = root(config.images)
+    files = [path for path in find_images(config.images) if path.resolve() not in taken]
+    if not files:
+        raise DataError(f"every photograph of {config.images} is labelled already", "some that are not")
+    order = choose(look(files, folder, predictor, "rank"), look(known, labelled, None, "compare"))
+    write_ranking(order, folder, output, predictor, config.top)
+    print(f"{len(order)} photographs, ordered → {output / 'ranking.csv'}; the first {min(config.top, len(order))}: "
+          f"{output / 'ranking.jpg'}, with proposals for the annotator: {output / 'proposals.json'} (COCO), "
+          f"{output / 'label_studio.json'}", flush=True)
 
 
 def root(images: str) -> Path:

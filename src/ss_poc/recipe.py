@@ -105,6 +105,7 @@ def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, in
     chooser.augmentation(survey)
     chooser.batch(survey, here)
     chooser.learning(survey, here)
+    chooser.views(survey)
     return chooser.config, chooser.rows
 
 
@@ -193,7 +194,7 @@ class _Chooser:
 
     def sampling(self, survey: Survey) -> None:
         most, least = max(survey.class_images), max(1, min(survey.class_images))
-        self._set("sampling", 0.7, f"part of the crops drawn around an object, rare classes (1 : {most / least:.0f}) "
+        self._set("sampling", 0.6, f"part of the crops drawn around an object, rare classes (1 : {most / least:.0f}) "
                                    "more often; the rest shows clean places")
 
     def augmentation(self, survey: Survey) -> None:
@@ -223,6 +224,18 @@ class _Chooser:
         precision = "mixed_float16" if here.gpus else "mixed_bfloat16" if here.bfloat16 else "float32"
         self._set("precision", precision, {"mixed_float16": "GPU", "mixed_bfloat16": "these cores multiply it "
                   "natively: up to 1.9 times the speed", "float32": "these cores have nothing faster"}[precision])
+
+
+    def views(self, survey: Survey) -> None:
+        both = survey.turnable_v and survey.turnable_h
+        value = "mirrored" if survey.turnable_h else "upside_down" if survey.turnable_v else "single"
+        if self.config.preset == "fast":
+            value = "single"
+        elif both:
+            value = "all" if self.config.preset == "accurate" else "turned"
+        times = {"single": 1, "all": 4}.get(value, 2)
+        self._set("views", value, "a prediction looks once" if times == 1 else
+                  f"a prediction averages {times} mirror images: fewer false alarms for {times} times the work")
 
 
 def window(sizes_hw: Sequence[tuple[int, int]], most_pixels: int, multiple: int = 32) -> tuple[int, int]:

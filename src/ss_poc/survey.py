@@ -18,9 +18,9 @@ __all__ = ["Survey", "survey_samples"]
 
 # Enough for a tenth percentile; surveying thousands of large photographs would take minutes and tell the same.
 MOST_SAMPLES = 200
-# A class lies at a fixed place if its mean position is this far off the middle, in image sides, and by chance less
-# often than STEADY standard errors.
-OFF_MIDDLE, STEADY = 0.2, 4.0
+# A class keeps to one side if its mean position is this far off the middle, in image sides, by STEADY standard errors,
+# and so many of its images have it there: a tendency is no rule.
+OFF_MIDDLE, STEADY, MOST = 0.1, 4.0, 0.9
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def _keeps_to_one_side(looks: Sequence[_Look], classes: int, axis: int) -> bool:
         if len(places) < 8:
             continue
         offset, error = abs(places.mean() - 0.5), places.std(ddof=1) / np.sqrt(len(places))
-        if offset > OFF_MIDDLE and offset > STEADY * error:
+        there = max((places < 0.5).mean(), (places > 0.5).mean())
+        if offset > OFF_MIDDLE and offset > STEADY * error and there >= MOST:
             return True
     return False

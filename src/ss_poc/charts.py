@@ -1,0 +1,137 @@
+"""Charts of a report as SVG text, drawn by matplotlib without a display and without its global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["calibration", "confusion", "curves", "operating", "precision_recall", "splits"]
+
+INK, GRID = "#334155", "#e2e8f0"
+# Text stays text: it is searched, read aloud and drawn by the reader's own fonts, Korean ones too.
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "ss-poc", "font.family": "sans-serif", "font.size": 9,
+         "axes.edgecolor": "#94a3b8", "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
+         "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+         "grid.color": GRID, "axes.axisbelow": True, "legend.frameon": False}
+
+
+def _axes(columns: int = 1, width: float = 4.6, height: float = 3.0) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, columns)))
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg"):]
+
+
+def curves(log: Mapping[str, Sequence[float]]) -> str:
+    """Loss, validation scores and learning rate over the epochs; `log` holds the columns of log.out."""
+    with matplotlib.rc_context(STYLE):
+        figure, (left, middle, right) = _axes(3, 3.4)
+        epochs = log["epoch"]
+        left.plot(epochs, log["loss"], color="#2563eb", label="training")
+        left.plot(epochs, log["val_loss"], color="#ea580c", label="validation")
+        left.set(title="loss", xlabel="epoch")
+        left.legend()
+        middle.plot(epochs, log["val_dice"], color="#0d9488", label="Dice")
+        middle.plot(epochs, log["val_iou"], color="#7c3aed", label="IoU")
+        middle.set(title="validation, best threshold a class", xlabel="epoch", ylim=(0, 1))
+        middle.legend()
+        right.plot(epochs, log["lr"], color="#64748b")
+        right.set(title="learning rate", xlabel="epoch", ylim=(0, None))
+        return _svg(figure)
+
+
+def precision_recall(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[str], colors: Sequence[str],
+                     thresholds: Sequence[float]) -> str:
+    """Precision over recall of the pixels of each class, (C, bins) counted by probability; a dot at its threshold."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 5.2, 3.8)
+        for channel, label in enumerate(labels):
+            hits, marked = (np.cumsum(counts[channel][::-1])[::-1] for counts in (true_at, all_at))
+            if not hits[0]:
+                continue
+            shown = marked > 0
+            recall, precision = hits / hits[0], hits / np.maximum(marked, 1)
+            axes.plot(recall[shown], precision[shown], color=colors[channel], label=label)
+            at = min(len(hits) - 1, int(round(thresholds[channel] * len(hits))))
+            if marked[at]:
+                axes.plot(recall[at], precision[at], "o", color=colors[channel], markersize=6)
+        axes.set(xlabel="recall: part of the labelled pixels that is marked",
+                 ylabel="precision: part of the marked\npixels that is labelled", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.legend(loc="lower left", fontsize=8)
+        return _svg(figure)
+
+
+def calibration(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[str], colors: Sequence[str]) -> str:
+    """Part of the pixels that is labelled over their probability: on the diagonal the model means what it says."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 4.6, 3.8)
+        axes.plot([0, 1], [0, 1], color="#94a3b8", linestyle="--", linewidth=1)
+        for channel, label in enumerate(labels):
+            tens = [counts[channel].reshape(10, -1).sum(axis=1) for counts in (true_at, all_at)]
+            enough = tens[1] >= 50
+            axes.plot((np.arange(10) + 0.5)[enough] / 10, (tens[0] / np.maximum(tens[1], 1))[enough], "o-",
+                      color=colors[channel], markersize=4, label=label)
+        axes.set(xlabel="probability the model gives", ylabel="part that is labelled", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(fontsize=8)
+        return _svg(figure)
+
+
+def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
+    """Where the pixels of each label go: rows sum to 1. The last row and column are background."""
+    names = [*labels, "background"]
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.6 + 0.5 * len(names)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure, (axes,) = _axes(1, side + 0.8, side)
+        axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+        for row in range(len(names)):
+            for column in range(len(names)):
+                if counts[row].sum():
+                    part = parts[row, column]
+                    text = f"{part:.2f}" if part >= 0.005 or not counts[row, column] else "<.01"
+                    axes.text(column, row, text, ha="center", va="center", fontsize=8,
+                              color="white" if part > 0.55 else INK)
+        axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="marked as", ylabel="labelled")
+        return _svg(figure)
+
+
+def operating(points: Sequence[Sequence[int]], defective: int, clean: int, chosen: tuple[int, int]) -> str:
+    """Found defective images over flagged clean ones; points are (false alarms, missed)."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 4.6, 3.4)
+        alarms = np.array([point[0] for point in points]) / max(1, clean)
+        found = 1 - np.array([point[1] for point in points]) / max(1, defective)
+        axes.step(alarms, np.maximum.accumulate(found), where="post", color="#2563eb")
+        axes.plot(chosen[0] / max(1, clean), 1 - chosen[1] / max(1, defective), "o", color="#dc2626", markersize=8,
+                  label="as it is served")
+        axes.set(xlabel="false alarms: part of the clean images called defective",
+                 ylabel="part of the defective\nimages found", xlim=(-0.02, 1), ylim=(0, 1.03))
+        axes.legend(loc="lower right")
+        return _svg(figure)
+
+
+def splits(train: Sequence[int], valid: Sequence[int], labels: Sequence[str]) -> str:
+    """Images of each class in the two parts of the data."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 5.2, 1.1 + 0.32 * len(labels))
+        places = np.arange(len(labels))
+        axes.barh(places, train, color="#2563eb", label="training")
+        axes.barh(places, valid, left=train, color="#ea580c", label="validation")
+        axes.set_yticks(places, labels)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set(xlabel="images")
+        axes.legend(fontsize=8)
+        return _svg(figure)
