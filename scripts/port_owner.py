@@ -29,7 +29,7 @@ def owner(port: int) -> str:
         try:
             if any(os.readlink(file) in inodes for file in (process / "fd").iterdir()):
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                return f"process {process.name} ({command.strip()[:80]})"
+                return f"process {process.name} ({command.strip()[:200]})"
         except OSError:
             continue
     return "a program of another user"

@@ -1,15 +1,18 @@
 #!/bin/sh
-# What server.sh runs: start, stop, watch one served version on one port.
+# What server.sh runs: serve one version on one port, exchange it for another, look at it, stop it.
 set -eu
 
 usage() {
     cat <<'TEXT'
-usage: sh server.sh [start | stop | status | logs [-f]] [--service_version NAME] [--port N]
+usage: sh server.sh [start | deploy NAME | rollback | stop | status | logs [-f]] [--service_version NAME] [--port N]
 
-  start   serve the version (default v_1) on the port (default 8892); replaces another version served there
-  stop    stop what is served there
-  status  what is served there; exit 0 if it answers, 3 if nothing does
-  logs    its log; -f to follow it
+  start     serve the version (default v_1) on the port (default 8892); exchanges another version served there
+  deploy    the same for the version NAME: it is started beside the one that serves, tried on its samples, and takes
+            over without a dropped request; if it is bad, the old one goes on
+  rollback  serve the version before the last deploy again
+  stop      stop what is served there, once it has answered what it accepted
+  status    what is served there; exit 0 if it answers, 3 if nothing does
+  logs      its log; -f to follow it
 TEXT
 }
 
@@ -25,23 +28,29 @@ start() {
         "train it first (model_name=$version sh trainer.sh), or name one that is there: service_version=NAME"
     require_curl
     serving_env
-    server="$(pwd)/.venv-serve/bin/python"
-    (cd "$bento/src" && "$server" -m ss_poc.keras_segment --check) || fail "version $version is not served: its model is bad" \
-        "package it again: sh trainer.sh --model_name $version --reuse"
     if is_running; then
-        if [ "$(cat "$state/version")" = "$version $(cksum <"$bento/bento.yaml")" ] && is_ready; then
+        if [ "$(served_now)" = "$(wanted)" ] && is_ready; then
             say "version $version is served already: http://127.0.0.1:$port/ (process $(cat "$state/pid"))"
             return
         fi
-        stop
+        exchange deploy "$version"
+    else
+        wait_free_port
+        launch
+        say "version $version is served: http://127.0.0.1:$port/   (log: $state/log)"
     fi
-    owner=$("$server" scripts/port_owner.py "$port") || fail "port $port is taken by $owner" \
-        "stop that program, or serve elsewhere: PORT=8893 sh server.sh"
-    launch
-    wait_ready
-    say "version $version is served: http://127.0.0.1:$port/   (log: $state/log)"
     say "  ask it:   curl -X POST http://127.0.0.1:$port/predict -F image=@sample_image.png"
     say "  stop it:  $([ "$port" = 8892 ] || printf 'PORT=%s ' "$port")sh server.sh stop"
+}
+
+# Workers whose supervisor was killed still answer what they accepted; anybody else's port stays theirs.
+wait_free_port() {
+    tries=0
+    until owner=$("$server" scripts/port_owner.py "$port"); do
+        [ "$((tries += 1))" -lt 40 ] && [ "${owner#*ss_poc.keras_segment}" != "$owner" ] ||
+            fail "port $port is taken by $owner" "stop that program, or serve elsewhere: PORT=8893 sh server.sh"
+        sleep 0.5
+    done
 }
 
 _main() {
@@ -52,7 +61,12 @@ _main() {
     verb=start follow='' version=${service_version:-v_1} port=${PORT:-8892}
     while [ "$#" -gt 0 ]; do
         case $1 in
-        start | stop | status | logs) verb=$1 ;;
+        start | stop | status | logs | rollback) verb=$1 ;;
+        deploy)
+            [ "$#" -gt 1 ] || wrong_call "deploy needs the name of a version ($(deployed))"
+            verb=start version=$2
+            shift
+            ;;
         -f) follow=-f ;;
         --service_version=* | --port=*) set_option "${1%%=*}" "${1#*=}" ;;
         --service_version | --port)
@@ -66,7 +80,7 @@ _main() {
         shift
     done
     check_options
-    state="deploy/.server/$port"
+    state="deploy/.server/$port" server="$(pwd)/.venv-serve/bin/python"
     "$verb"
 }
 

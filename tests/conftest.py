@@ -90,7 +90,7 @@ def bento(run: RunPaths) -> Path:
     return here / "deploy" / "KerasSegmentationService" / "segment" / "v_1"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium; tests that want it are skipped, with the reason, where there is none."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -15,10 +15,11 @@ from ss_poc.errors import (
     ImageError,
     ModelError,
     SegmentError,
+    ServiceError,
     run_command,
 )
 
-KINDS = (ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError)
+KINDS = (ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError, ServiceError)
 
 
 def status_of(main) -> int:

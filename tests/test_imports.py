@@ -18,11 +18,13 @@ TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) f
 STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "predict", "bento_deploy", "demo",
           "keras_segment")
 # A module may import those of the lines above it.
-LAYERS = (("errors", "parallel", "tiles", "schedule", "operating", "charts"), ("config",), ("artifacts", "masks"),
+LAYERS = (("errors", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
+          ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
           ("images", "engines"),
           ("coco", "split", "keras_compat"), ("data",),
           ("data_check", "model", "metric", "inference", "search", "survey"),
-          ("generator", "recipe", "evidence", "rank"), ("validation",), STAGES)
+          ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio"),
+          ("validation", "card", "web"), ("worker",), STAGES)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation", "train",

@@ -19,51 +19,21 @@ import yaml
 from conftest import stage
 from PIL import Image
 from pycocotools import mask as coco_mask
+from served import encoded, running
 
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def service(bento: Path, tmp_path_factory) -> Iterator[httpx.Client]:
-    """The Bento, served by the real `bentoml serve`."""
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true",
-                   "SS_POC_MAX_BYTES": "2000000", "SS_POC_MAX_PIXELS": "4000000"}
-    environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-m", "bentoml", "serve", str(bento), "--port", str(port), "--host", "127.0.0.1"]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            until = time.monotonic() + 60
-            while True:
-                assert process.poll() is None and time.monotonic() < until, (home / "log").read_text()
-                try:
-                    if client.get("/readyz", timeout=1).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(30)
+@pytest.fixture(scope="module", params=["worker", "bentoml"])
+def service(request, bento: Path) -> Iterator[httpx.Client]:
+    """The Bento, served by a worker of server.sh and by the real `bentoml serve`."""
+    with running(bento, request.param, SS_POC_MAX_BYTES="2000000", SS_POC_MAX_PIXELS="4000000") as served:
+        yield served.client
 
 
 def post(client: httpx.Client, data: bytes, name: str = "photo.png", query: str = "", kind: str = "image/png"):
     return client.post(f"/predict{query}", files={"image": (name, data, kind)})
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +88,7 @@ def test_check_refuses_a_damaged_or_missing_model(bento, tmp_path):
     for name in ("model.onnx", "model.json", "rules.json"):
         folder = tmp_path / name
         folder.mkdir()
-        for file in (bento / "models").iterdir():
+        for file in (path for path in (bento / "models").iterdir() if path.is_file()):
             (folder / file.name).write_bytes(file.read_bytes()[: 50 if file.name == name else None])
         done = check(bento, SS_POC_MODEL=str(folder))
         assert done.returncode == 1 and name in done.stderr and "Traceback" not in done.stderr
@@ -293,17 +263,26 @@ def test_odd_file_names_have_no_effect(service, photo, name):
 # --- around it
 
 
-def test_health_metrics_page_and_description_are_there(service):
-    for path in ("/livez", "/readyz", "/metrics", "/openapi.json"):
+def test_health_metrics_pages_and_description_are_there(service):
+    for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs-files/swagger-ui-bundle.js",
+                 "/drift", "/drift.json", "/info", "/page/app.js", "/"):
         assert service.get(path).status_code == 200, path
-    page = service.get("/")
-    assert "tiny v_1" in page.text and 'enctype="multipart/form-data"' in page.text
 
 
-def test_annotator_may_call_from_a_browser_and_others_may_not(service, photo):
-    for origin, allowed in (("http://localhost:8890", "http://localhost:8890"), ("http://evil.example", None)):
+def test_readyz_names_version_and_engine(service):
+    ready = service.get("/readyz").json()
+    assert ready["ready"] is True and ready["version"] == "v_1" and ready["engine"] == "onnxruntime"
+    assert ready["engines_refused"] == [] and ready["draining"] is False
+
+
+def test_annotator_of_this_host_may_call_from_a_browser_and_others_may_not(service, photo):
+    host = service.base_url.host
+    for origin, allowed in ((f"http://{host}:8890", f"http://{host}:8890"), ("http://evil.example:8890", None),
+                            (f"http://{host}:8891", None), ("null", None)):
         answer = service.post("/predict", files={"image": photo}, headers={"Origin": origin})
         assert answer.headers.get("access-control-allow-origin") == allowed
+        asked = service.options("/predict", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+        assert (asked.status_code == 200) == bool(allowed)
 
 
 def test_many_clients_get_their_own_answers(service, labelled):

@@ -299,27 +299,40 @@ def test_sourced_server_uses_the_version_of_the_shell_and_gives_its_status_back(
     assert done.stdout.strip() == "status 1" and "no version v_none" in done.stderr
 
 
+STANDIN = """
+import os, socket, sys, threading, http.server
+from pathlib import Path
+bento = Path.cwd().parent
+if os.environ.get("BREAK") or (bento / "bad").is_file():
+    sys.exit("a broken model")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(bento.name.encode())
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self, listening):
+        super().__init__(("", 0), Handler, bind_and_activate=False)
+        self.socket.close(); self.socket = listening; self.server_name, self.server_port = "", 0
+lifeline = int(sys.argv[sys.argv.index("--lifeline") + 1])
+threading.Thread(target=lambda: (os.read(lifeline, 1), os._exit(0)), daemon=True).start()
+server = Server(socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1])))
+os.write(lifeline, b"ready")
+server.serve_forever()
+"""
+
+
 @pytest.fixture
 def served(project, tmp_path):
-    """A project whose `bentoml serve` is a stand-in: a web server that answers /readyz."""
-    (project / "deploy/KerasSegmentationService/segment/v_1/src").mkdir(parents=True)
+    """A project whose workers are a stand-in: a web server that answers /readyz with its version."""
     for name in ("v_1", "v_2"):
         folder = project / "deploy/KerasSegmentationService/segment" / name
         (folder / "src").mkdir(parents=True, exist_ok=True)
         (folder / "bento.yaml").write_text(name)
+    (tmp_path / "standin.py").write_text(STANDIN)
     write_program(project / ".venv-serve/bin/python", f"""#!/bin/sh
 case "$*" in
-*--check*) echo "checked"; exit "${{CHECK:-0}}" ;;
-*bentoml*) [ -z "${{BREAK:-}}" ] || {{ echo "a broken model"; exit 1; }} ;;
+*keras_segment*) exec "{sys.executable}" "{tmp_path}/standin.py" "$@" ;;
 *) exec "{sys.executable}" "$@" ;;
 esac
-exec "{sys.executable}" -c '
-import http.server, sys
-port = int(sys.argv[sys.argv.index("--port") + 1])
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers()
-http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()' "$@"
 """)
     setup = project / "scripts/setup.sh"
     setup.write_text(setup.read_text() + "\nserving_env() { :; }\n")
@@ -350,10 +363,29 @@ def test_server_starts_is_seen_and_stops(served):
     assert "nothing is served" in served("stop").stdout
 
 
-def test_another_version_replaces_the_one_that_runs(served):
+def test_another_version_takes_over_and_rollback_goes_back(served):
     served("start")
-    assert "version v_2 is served" in served("start", "--service_version", "v_2").stdout
-    assert "version v_2" in served("status").stdout
+    pid = (served.project / f"deploy/.server/{served.port}/pid").read_text()
+    assert "version v_2 is served, in place of v_1" in served("start", "--service_version", "v_2").stdout
+    assert "version v_2" in served("status").stdout and "before it: version v_1" in served("status").stdout
+    assert served("rollback").returncode == 0 and "version v_1" in served("status").stdout
+    assert served("deploy", "v_2").returncode == 0 and "version v_2" in served("status").stdout
+    assert "served already" in served("deploy", "v_2").stdout
+    assert (served.project / f"deploy/.server/{served.port}/pid").read_text() == pid
+
+
+def test_deploy_without_a_name_is_a_wrong_call_and_rollback_needs_a_server(served):
+    assert served("deploy").returncode == 2
+    done = served("rollback")
+    assert done.returncode == 1 and "nothing is served" in done.stdout
+
+
+def test_rollback_is_remembered_over_a_crash(served):
+    served("start")
+    served("deploy", "v_2")
+    os.kill(int((served.project / f"deploy/.server/{served.port}/pid").read_text()), 9)
+    assert served("start", "--service_version", "v_2").returncode == 0
+    assert served("rollback").returncode == 0 and "version v_1" in served("status").stdout
 
 
 def test_repackaged_version_is_started_anew(served):
@@ -386,14 +418,15 @@ def test_version_that_is_not_there_names_those_that_are(served):
 
 def test_bad_model_is_refused_and_the_old_version_keeps_serving(served):
     served("start")
-    done = served("start", "--service_version", "v_2", CHECK="1")
-    assert done.returncode == 1 and "its model is bad" in done.stdout
+    (served.project / "deploy/KerasSegmentationService/segment/v_2/bad").touch()
+    done = served("start", "--service_version", "v_2")
+    assert done.returncode == 1 and "a broken model" in done.stdout and "nothing was exchanged" in done.stdout
     assert "version v_1" in served("status").stdout and served("status").returncode == 0
 
 
 def test_server_that_dies_at_start_is_said_with_its_last_words(served):
     done = served("start", BREAK="yes")
-    assert done.returncode == 1 and "a broken model" in done.stdout and "could not be started" in done.stdout
+    assert done.returncode == 1 and "a broken model" in done.stdout and "is not served" in done.stdout
     assert served("status").returncode == 3
 
 

@@ -20,7 +20,8 @@ from .config import Rule, format_size, parse_size
 from .errors import ArtifactError, ConfigError
 
 __all__ = [
-    "GRAPH_FILE", "OPERATING_FILE", "RLE_COLUMNS", "RULES_JSON", "SERVICE", "SPEC_FILE", "ModelSpec", "RunPaths",
+    "CARD_FILE", "GRAPH_FILE", "OPERATING_FILE", "RLE_COLUMNS", "RULES_JSON", "SAMPLES", "SERVICE", "SPEC_FILE",
+    "ModelSpec", "RunPaths",
     "atomic_path", "deploy_folder", "find_json", "read_csv", "read_floors", "read_json", "read_rules", "read_run",
     "read_spec", "remove_leftovers", "sha256_file", "update_run", "write_csv", "write_json", "write_rules",
     "write_text",
@@ -32,6 +33,8 @@ SPEC_FILE = "model.json"
 RULES_CSV = "valid_post_grid.csv"
 RULES_JSON = "rules.json"
 OPERATING_FILE = "operating_point.json"
+CARD_FILE = "card.json"
+SAMPLES = "samples"
 RLE_COLUMNS = ("image", "label", "height", "width", "counts")
 RULE_COLUMNS = ("label", "color", "size", "proba", "pad", "reduce_size", "convex", "dice")
 

@@ -12,14 +12,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .artifacts import RULES_JSON, SERVICE, RunPaths, atomic_path, deploy_folder, read_rules, read_spec, write_rules
+from .artifacts import (
+    RULES_JSON,
+    SERVICE,
+    RunPaths,
+    atomic_path,
+    deploy_folder,
+    read_rules,
+    read_run,
+    read_spec,
+    write_rules,
+)
+from .card import write_card
 from .config import DeployConfig, from_flags
 from .errors import ArtifactError, run_command
+from .inference import Predictor
 
 __all__ = ["deploy", "main"]
 
-MODULES = ("__init__", "errors", "config", "artifacts", "images", "masks", "tiles", "engines", "inference",
-           "keras_segment")
+MODULES = ("__init__", "admission", "answers", "artifacts", "collect", "config", "drift", "engines", "errors", "guard",
+           "images", "inference", "keras_segment", "label_studio", "masks", "openapi", "telemetry", "tiles", "uploads",
+           "web", "worker")
 REQUIREMENTS = "requirements-serve.lock"
 
 
@@ -56,6 +69,7 @@ def deploy(paths: RunPaths, root: Path) -> Path:
         write_rules(models / RULES_JSON, rules)
         if paths.operating_point.is_file():
             shutil.copy2(paths.operating_point, models)
+        write_card(models, read_run(paths), Predictor.load(models, models / RULES_JSON))
         (folder / "Dockerfile").symlink_to(Path("env") / "docker" / "Dockerfile")
     print(f"packaged → {target}", flush=True)
     return target
@@ -67,6 +81,7 @@ def _stage(source: Path) -> None:
     (source / "ss_poc").mkdir(parents=True)
     for module in MODULES:
         shutil.copy2(package / f"{module}.py", source / "ss_poc")
+    shutil.copytree(package / "page", source / "ss_poc" / "page")
     shutil.copy2(package.parents[1] / REQUIREMENTS, source / "requirements.txt")
 
 
@@ -77,7 +92,7 @@ def _build(source: Path, home: Path, version: str, folder: Path) -> None:
     import bentoml
 
     options: dict[str, Any] = {
-        "include": ["ss_poc/*.py", "requirements.txt"],
+        "include": ["ss_poc/*.py", "ss_poc/page/*", "requirements.txt"],
         "python": {"requirements_txt": "requirements.txt", "lock_packages": False},
         "labels": {"project": "ss-poc"}, "version": version.lower(), "build_ctx": str(source),
     }

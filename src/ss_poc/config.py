@@ -33,9 +33,10 @@ T = TypeVar("T")
 
 
 def setting(default: Any, meaning: str, choices: Sequence[str] = (), least: float | None = None,
-            most: float | None = None) -> Any:
-    """A dataclass field that knows its meaning and its bounds."""
-    return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least, "most": most})
+            most: float | None = None, variable: str = "") -> Any:
+    """A dataclass field that knows its meaning, its bounds and, if it is no SS_POC_<NAME>, its variable."""
+    return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least, "most": most,
+                                            "variable": variable})
 
 
 @dataclass(frozen=True)
@@ -198,19 +199,35 @@ class PredictConfig(RunConfig):
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """Limits of the service; each is read from the environment as SS_POC_<NAME>."""
+    """Limits of the service; each is read from the environment as SS_POC_<NAME>, or as the variable it names."""
 
     max_bytes: int = setting(64 * 2**20, "largest accepted request body, in bytes", least=1024)
     max_pixels: int = setting(100_000_000, "largest accepted image, in pixels", least=1)
+    max_images: int = setting(32, "images of one /predict_batch", least=1)
     timeout: int = setting(60, "seconds before a request is given up", least=1)
-    concurrency: int = setting(32, "requests at once, the rest is told to come back", least=1)
+    upload_timeout: int = setting(30, "seconds a client may take to send its request", least=1)
+    drain: float = setting(1.0, "seconds a stopping server goes on taking requests while /readyz says no", least=0)
+    concurrency: int = setting(32, "images worked on or waiting; more are told to come back (503)", least=1)
     workers: int = setting(1, "worker processes", least=1)
-    threads: int = setting(0, "threads of the engine in a worker; 0: all cores", least=0)
+    threads: int = setting(0, "threads of the engine in a worker; 0: the cores shared among the workers", least=0)
     engine: str = setting("", "engine to try first (default: the fastest that passed)", choices=("", *ENGINES))
-    cors: str = setting("http://localhost:8890,http://127.0.0.1:8890", "origins that may call from a browser")
+    cors: str = setting("annotator", "origins that may call from a browser, with commas between; 'annotator' is port "
+                                     "8890 of the host the service is called by")
+    api_token: str = setting("", "token that requests must carry (default: none)", variable="API_TOKEN")
+    collect: int = setting(0, "least certain images of a day to keep (default: none)", least=0, variable="COLLECT")
+    collect_days: int = setting(30, "days they are kept", least=1)
+    collect_path: str = setting("collected", "folder they are kept in")
+    label_studio_url: str = setting("", "Label Studio's address, where its ML backend may fetch images")
+    label_studio_token: str = setting("", "access token of Label Studio")
+    label_studio_files: str = setting("", "folder that Label Studio serves as local files")
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+    @property
+    def engine_threads(self) -> int:
+        """Threads of the engine in each worker."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
 def check_bounds(config: Any) -> None:
@@ -284,10 +301,10 @@ def from_flags(cls: type[T], argv: Sequence[str] | None, description: str, posit
 
 
 def from_environment(cls: type[T], environment: Mapping[str, str] = os.environ) -> T:
-    """Settings of `cls` from SS_POC_<NAME> variables; an empty one counts as not set."""
+    """Settings of `cls` from SS_POC_<NAME> variables, or those they name; an empty one counts as not set."""
     values = {}
     for item in fields(cls):  # type: ignore[arg-type]
-        name = f"SS_POC_{item.name.upper()}"
+        name = item.metadata["variable"] or f"SS_POC_{item.name.upper()}"
         text = environment.get(name, "")
         if text:
             kind = type(_default(item))

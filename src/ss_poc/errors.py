@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 __all__ = ["ArtifactError", "ConfigError", "DataError", "EngineError", "ImageError", "ModelError", "SegmentError",
-           "run_command"]
+           "ServiceError", "run_command"]
 
 
 class SegmentError(Exception):
@@ -59,6 +59,17 @@ class EngineError(SegmentError):
 
 class ModelError(SegmentError):
     """A network that cannot be built, loaded or exported."""
+
+
+class ServiceError(SegmentError):
+    """A request that is not answered, whatever its image: `status` is 401, 408, 503 or 504.
+
+    `retry_after`: seconds after which it may succeed, 0 if waiting does not help.
+    """
+
+    def __init__(self, what: str, expected: str = "", fix: str = "", status: int = 503, retry_after: int = 0) -> None:
+        super().__init__(what, expected, fix)
+        self.status, self.retry_after = status, retry_after
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

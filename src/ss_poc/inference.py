@@ -15,10 +15,14 @@ from .config import Rule
 from .engines import Run, load_engine
 from .errors import ArtifactError, EngineError
 from .images import resize_image
-from .masks import components, encode_rle, mask_to_polygons, refine, resize_probability
+from .masks import components, empty_rle, encode_rle, mask_to_polygons, refine, resize_probability
 from .tiles import blend, map_size
 
-__all__ = ["Prediction", "Predictor", "coco_document"]
+__all__ = ["Prediction", "Predictor", "coco_document", "unsureness"]
+
+# An image is as unsure as this part of its pixels, the least sure ones, are on average: defects are small.
+UNSURE_PART = 0.005
+MOST_LOOKED_AT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -39,39 +43,44 @@ class Prediction:
     floors: tuple[float, ...]
 
     @cached_property
+    def marked(self) -> dict[int, np.ndarray]:
+        """(H, W) probability at the image's size of each channel that marks a pixel; the others need no work."""
+        size_hw = self.mask.shape[:2]
+        return {channel: resize_probability(self.probability[..., channel], size_hw)
+                for channel in range(len(self.labels)) if self.mask[..., channel].any()}
+
+    @cached_property
     def rles(self) -> list[dict[str, Any]]:
         """COCO compressed RLE of each channel, in channel order."""
-        return [encode_rle(self.mask[..., channel]) for channel in range(len(self.labels))]
+        return [encode_rle(self.mask[..., channel]) if channel in self.marked else {**empty_rle(*self.mask.shape[:2])}
+                for channel in range(len(self.labels))]
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
         """Connected components of every class: label, score, area in pixels, bbox [x, y, width, height]."""
-        size_hw = self.mask.shape[:2]
-        return [{"label": label, **item} for channel, label in enumerate(self.labels) if self.mask[..., channel].any()
-                for item in components(self.mask[..., channel],
-                                       resize_probability(self.probability[..., channel], size_hw))]
+        return [{"label": self.labels[channel], **item} for channel, probability in self.marked.items()
+                for item in components(self.mask[..., channel], probability)]
 
     @cached_property
     def scores(self) -> tuple[float, ...]:
         """Highest probability among the marked pixels of each class, 0 where none is."""
-        size_hw = self.mask.shape[:2]
-        return tuple(float(resize_probability(self.probability[..., channel], size_hw)[self.mask[..., channel]].max())
-                     if self.mask[..., channel].any() else 0.0 for channel in range(len(self.labels)))
+        return tuple(float(self.marked[channel][self.mask[..., channel]].max()) if channel in self.marked else 0.0
+                     for channel in range(len(self.labels)))
 
     @property
     def verdict(self) -> dict[str, Any]:
         """The image-level answer: whether any class was found, and which."""
         found = [label for channel, label in enumerate(self.labels)
-                 if self.mask[..., channel].any() and self.scores[channel] >= self.floors[channel]]
+                 if channel in self.marked and self.scores[channel] >= self.floors[channel]]
         return {"defect": bool(found), "labels": found}
 
     def coco_annotations(self, category_ids: Sequence[int], image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
         """One annotation a class that was found, as polygons (holes are dropped; `rles` keeps them)."""
         found: list[dict[str, Any]] = []
         for channel, category_id in enumerate(category_ids):
-            mask = self.mask[..., channel]
-            if not mask.any():
+            if channel not in self.marked:
                 continue
+            mask = self.mask[..., channel]
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             found.append({
                 "id": first_id + len(found), "image_id": image_id, "category_id": category_id,
@@ -146,6 +155,19 @@ class Predictor:
         probability = self.probability(image_rgb)
         mask = refine(probability, self.rules, image_rgb.shape[:2], threshold)
         return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors)
+
+
+def unsureness(probability: np.ndarray) -> float:
+    """Mean of 1 - |2 p - 1| over the least sure UNSURE_PART of the pixels, of their least sure class.
+
+    Args:
+        probability: (h, w, C) in 0..1; of a large one every n-th pixel is looked at, a million in all.
+    """
+    step = max(1, round((probability.shape[0] * probability.shape[1] / MOST_LOOKED_AT) ** 0.5))
+    probability = probability[::step, ::step].astype(np.float32)
+    unsure = (1 - np.abs(2 * probability - 1)).max(axis=-1).ravel()
+    count = max(1, round(UNSURE_PART * len(unsure)))
+    return float(np.partition(unsure, len(unsure) - count)[-count:].mean())
 
 
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],

@@ -6,6 +6,7 @@ A mask is (H, W) or (H, W, C) bool, one channel a class; classes may overlap.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -15,15 +16,21 @@ from pycocotools import mask as coco_mask
 from .config import Rule
 from .errors import DataError
 
-__all__ = ["components", "decode_rle", "dice", "draw_overlay", "encode_rle", "hex_to_rgb", "intersection_union",
-           "mask_to_polygons", "palette", "polygons_area", "polygons_to_mask", "refine", "refine_channel",
-           "resize_probability", "rle_counts", "scaled_rule", "threshold_and_pad"]
+__all__ = ["components", "decode_rle", "dice", "draw_overlay", "empty_rle", "encode_rle", "hex_to_rgb",
+           "intersection_union", "mask_to_polygons", "palette", "polygons_area", "polygons_to_mask", "refine",
+           "refine_channel", "resize_probability", "rle_counts", "scaled_rule", "threshold_and_pad"]
 
 
 def encode_rle(mask_hw: np.ndarray) -> dict[str, Any]:
     """(H, W) mask to COCO compressed RLE `{"size": [H, W], "counts": str}`."""
     rle = coco_mask.encode(np.asfortranarray(mask_hw, dtype=np.uint8))
     return {"size": [int(value) for value in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+@lru_cache(maxsize=64)
+def empty_rle(height: int, width: int) -> dict[str, Any]:
+    """COCO compressed RLE of a mask without a pixel; most channels of most images are."""
+    return encode_rle(np.zeros((height, width), bool))
 
 
 def rle_counts(counts: str | bytes | Sequence[int]) -> list[int]:
@@ -109,8 +116,13 @@ def mask_to_polygons(mask_hw: np.ndarray) -> list[list[float]]:
 
     Outlines run along pixel borders, not centres, so a region keeps its full width.
     """
-    doubled = cv2.resize(np.asarray(mask_hw, np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    rows, columns = np.flatnonzero(np.any(mask_hw, axis=1)), np.flatnonzero(np.any(mask_hw, axis=0))
+    if not len(rows):
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    part = np.asarray(mask_hw[top:rows[-1] + 1, left:columns[-1] + 1], np.uint8)
+    doubled = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(2 * left, 2 * top))
     return [_border_polygon(contour.reshape(-1, 2)) for contour in contours]
 
 
@@ -199,7 +211,8 @@ def components(mask_hw: np.ndarray, probability_hw: np.ndarray) -> list[dict[str
     count, labelled, stats, _ = cv2.connectedComponentsWithStats(np.asarray(mask_hw, np.uint8), connectivity=8)
     if count == 1:
         return []
-    totals = np.bincount(labelled.ravel(), probability_hw.ravel(), minlength=count)
+    inside = np.asarray(mask_hw, bool)
+    totals = np.bincount(labelled[inside], probability_hw[inside], minlength=count)
     found = [{"score": round(float(totals[index] / stats[index, cv2.CC_STAT_AREA]), 4),
               "area": int(stats[index, cv2.CC_STAT_AREA]), "bbox": [int(value) for value in stats[index, :4]]}
              for index in range(1, count)]

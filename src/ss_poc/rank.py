@@ -18,14 +18,12 @@ from tqdm import tqdm
 
 from .artifacts import write_csv, write_json
 from .images import contact_sheet, decode_image, resize_image, save_image
-from .inference import Prediction, Predictor, coco_document
+from .inference import Prediction, Predictor, coco_document, unsureness
 from .masks import draw_overlay
 from .parallel import ahead
 
-__all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "unsureness", "write_ranking"]
+__all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "write_ranking"]
 
-# An image is as unsure as this part of its pixels, the least sure ones, are on average: defects are small.
-UNSURE_PART = 0.005
 # Sides of the small picture that tells photographs apart.
 DESCRIPTOR_HW = (12, 12)
 
@@ -45,17 +43,6 @@ class Ranked:
     size_hw: tuple[int, int]
     uncertainty: float
     descriptor: np.ndarray
-
-
-def unsureness(probability: np.ndarray) -> float:
-    """Mean of 1 - |2 p - 1| over the least sure UNSURE_PART of the pixels, of their least sure class.
-
-    Args:
-        probability: (h, w, C) float32 in 0..1.
-    """
-    unsure = (1 - np.abs(2 * probability - 1)).max(axis=-1).ravel()
-    count = max(1, round(UNSURE_PART * len(unsure)))
-    return float(np.partition(unsure, len(unsure) - count)[-count:].mean())
 
 
 def describe(image_rgb: np.ndarray) -> np.ndarray:

@@ -26,6 +26,9 @@ PADS = (0, 1, 2)
 SMALL, AREA_PARTS = 0.05, (0.125, 0.25, 0.5, 1.0)
 # Of so many bootstrap samples of the images, so many must favour a rule over a simpler one for it to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
+# What marking an image without defects, or without this class, costs. On three models of magnetic tiles, rules
+# cross-validated, false alarms fell from 15 to 10 % for 0.012 of IoU against 1 and 0.5 (docs/training.md).
+CLEAN, ABSENT = 4.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,9 @@ class Tally:
         return self._images(slice(None))[0].mean(axis=0).reshape(self.grid.shape)
 
     def score(self) -> np.ndarray:
-        """`grid.shape`, what is maximised: mean Dice of an image + Dice of all pixels together - half of the part of
-        the images without this class that are marked - the part of those without any; -inf where the mean Dice is
-        below that of the plain rule.
+        """`grid.shape`, what is maximised: mean Dice of an image + Dice of all pixels together - CLEAN times the part
+        of the images without any label that are marked - ABSENT times that of those without this class; -inf where
+        the mean Dice is below that of the plain rule.
 
         The first alone gives up rare classes: finding nothing scores 1 on every image without them. The second alone
         does not mind that clean images are flagged.
@@ -131,7 +134,7 @@ class Tally:
         alarms = [weights @ (without * (predicted > 0)) / np.maximum(weights @ without, 1)
                   for without in (np.array(self._clean, float)[:, None], (true == 0).astype(float))]
         return weights @ dices / weights.sum(axis=1, keepdims=True) + _dice(
-            weights @ predicted, weights @ hit, weights @ true) - alarms[0] - alarms[1] / 2
+            weights @ predicted, weights @ hit, weights @ true) - CLEAN * alarms[0] - ABSENT * alarms[1]
 
 
 def _dice(predicted: np.ndarray, hit: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ __all__ = ["OVERLAP", "blend", "map_size", "origins", "windows", "windows_along"
 
 # Neighbouring windows share at least so many pixels: what lies at the edge of one is well inside the other.
 OVERLAP = 64
+# Probabilities of huge maps are kept to 3 digits: five classes of 100 megapixels then take 1 GB.
+HALF_ABOVE = 100_000_000
 
 
 def overlap_of(side: int) -> int:
@@ -58,7 +60,8 @@ def blend(image: np.ndarray, size_hw: Sequence[int], run: Callable[[np.ndarray],
           batch_size: int = 4) -> np.ndarray:
     """Probability map of an image of any size.
 
-    Where windows overlap their answers are averaged, each weighing less towards its own edge.
+    Where windows overlap their answers are averaged, each weighing less towards its own edge. Rows are finished from
+    top to bottom, so that beside the map itself only one row of windows is in memory.
 
     Args:
         image: (H, W, 3) uint8.
@@ -67,36 +70,48 @@ def blend(image: np.ndarray, size_hw: Sequence[int], run: Callable[[np.ndarray],
         batch_size: windows a call at most.
 
     Returns:
-        (H, W, C) float32.
+        (H, W, C) float32; float16 where the map has more than HALF_ABOVE values.
     """
     height, width = image.shape[:2]
     if height <= size_hw[0] and width <= size_hw[1]:
         return run(reflect_to(image, size_hw)[None].astype(np.float32))[0, :height, :width]
-    weight_hw = np.outer(ramp(int(size_hw[0])), ramp(int(size_hw[1])))
-    total: np.ndarray | None = None
-    weights = np.zeros((max(height, size_hw[0]), max(width, size_hw[1])), np.float32)
-    for group in _groups(windows(image, size_hw), batch_size):
-        found = run(np.stack([window for _, _, window in group]).astype(np.float32))
-        if total is None:
-            total = np.zeros((*weights.shape, found.shape[-1]), np.float32)
-        for (top, left, _), answer in zip(group, found, strict=True):
-            place = np.s_[top:top + size_hw[0], left:left + size_hw[1]]
-            total[place] += answer * weight_hw[..., None]
-            weights[place] += weight_hw
-    assert total is not None
-    total /= weights[..., None]
-    return np.ascontiguousarray(total[:height, :width])
+    image = reflect_to(image, size_hw)
+    tops, lefts = (origins(image.shape[axis], int(size_hw[axis])) for axis in (0, 1))
+    weight_hw = np.outer(ramp(int(size_hw[0])), ramp(int(size_hw[1])))[..., None]
+    # The windows form a grid, so what they weigh together at a pixel is a product of its row's and its column's sum.
+    along = [_weight_along(image.shape[axis], starts, int(size_hw[axis])) for axis, starts in ((0, tops), (1, lefts))]
+    places = [(top, left) for top in tops for left in lefts]
+    found = band = np.zeros(0, np.float32)
+    reached = 0  # rows above this one are finished; `band` holds the sums of those from here on
+
+    def finish(end: int) -> None:
+        nonlocal band, reached
+        ready = end - reached
+        found[reached:end] = band[:ready] / (along[0][reached:end, None] * along[1])[..., None]
+        band, reached = np.concatenate([band[ready:], np.zeros_like(band[:ready])]), end
+
+    for begin in range(0, len(places), batch_size):
+        group = places[begin:begin + batch_size]
+        answers = run(np.stack([image[top:top + size_hw[0], left:left + size_hw[1]] for top, left in group]
+                               ).astype(np.float32))
+        if not found.size:
+            shape = (*image.shape[:2], answers.shape[-1])
+            found = np.empty(shape, np.float16 if np.prod(shape) > HALF_ABOVE else np.float32)
+            band = np.zeros((int(size_hw[0]), *shape[1:]), np.float32)
+        for (top, left), answer in zip(group, answers, strict=True):
+            if top > reached:
+                finish(top)
+            band[:, left:left + size_hw[1]] += answer * weight_hw
+    finish(image.shape[0])
+    return np.ascontiguousarray(found[:height, :width])
 
 
-def _groups(items: Iterator[tuple[int, int, np.ndarray]], size: int) -> Iterator[list[tuple[int, int, np.ndarray]]]:
-    group = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+def _weight_along(length: int, starts: Sequence[int], side: int) -> np.ndarray:
+    """What windows that begin at `starts` weigh together at each place along a side, (length,) float32."""
+    total = np.zeros(length, np.float32)
+    for start in starts:
+        total[start:start + side] += ramp(side)
+    return total
 
 
 @cache

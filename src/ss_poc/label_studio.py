@@ -1,0 +1,188 @@
+"""Label Studio's side of the service: what its ML backend asks, and regions in its own format.
+
+Protocol: `POST /setup`, `POST /predict`, `GET /health` (github.com/HumanSignal/label-studio-ml-backend). Brush masks
+are thi.ng's rle-pack, which Label Studio uses; its own encoder comes with a large package only, hence ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+
+import httpx
+import numpy as np
+
+from .config import ServeConfig
+from .errors import ImageError
+from .inference import Prediction
+from .masks import mask_to_polygons
+
+__all__ = ["Control", "brush_rle", "controls", "image_name", "load_image", "regions"]
+
+KINDS = {"PolygonLabels": "polygonlabels", "BrushLabels": "brushlabels"}
+RUN_BITS = (3, 4, 8, 16)
+FETCH_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """A tag of a labelling interface that regions can be written for.
+
+    Attributes:
+        kind: `polygonlabels` or `brushlabels`.
+        name, to_name: of the tag, and of the image it belongs to.
+        value: key of the task's data that holds the image.
+        labels: classes it offers.
+    """
+
+    kind: str
+    name: str
+    to_name: str
+    value: str
+    labels: tuple[str, ...]
+
+
+def controls(label_config: str) -> list[Control]:
+    """The polygon and brush tags of a labelling interface, polygons first.
+
+    Raises:
+        ImageError: no XML, or nothing in it that regions can be written for.
+    """
+    advice = "a labelling interface with an Image and PolygonLabels or BrushLabels"
+    if "<!" in label_config.replace("<!--", ""):
+        raise ImageError("the labelling interface declares a document type or entities", advice)
+    try:
+        tree = ElementTree.fromstring(label_config)
+    except ElementTree.ParseError as error:
+        raise ImageError(f"the labelling interface is no XML: {error}", advice) from error
+    images = {node.get("name", ""): node.get("value", "").lstrip("$") for node in tree.iter("Image")}
+    found = [Control(KINDS[node.tag], node.get("name", ""), node.get("toName", ""), images[node.get("toName", "")],
+                     tuple(label.get("value", "") for label in node.iter("Label")))
+             for node in tree.iter() if node.tag in KINDS and node.get("toName", "") in images]
+    if not found:
+        raise ImageError("the labelling interface has no polygons and no brush for an image", advice)
+    return sorted(found, key=lambda control: control.kind, reverse=True)
+
+
+def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str, Any]]:
+    """What was found, as results of Label Studio: polygons where the interface has them, else brush strokes.
+
+    A class is written with the first control that offers a label of its name; one that none offers is left out.
+    """
+    height, width = prediction.mask.shape[:2]
+    found: list[dict[str, Any]] = []
+    for channel, label in enumerate(prediction.labels):
+        control = next((control for control in offered if label in control.labels), None)
+        mask = prediction.mask[..., channel]
+        if control is None or not mask.any():
+            continue
+        common = {"from_name": control.name, "to_name": control.to_name, "type": control.kind, "image_rotation": 0,
+                  "original_width": width, "original_height": height, "score": round(prediction.scores[channel], 4)}
+        if control.kind == "brushlabels":
+            values: list[dict[str, Any]] = [{"format": "rle", "rle": brush_rle(mask)}]
+        else:
+            values = [{"points": (np.array(polygon).reshape(-1, 2) / (width, height) * 100).round(4).tolist(),
+                       "closed": True} for polygon in mask_to_polygons(mask)]
+        found += [{"id": f"ss-poc-{len(found) + number}", **common, "value": {**value, control.kind: [label]}}
+                  for number, value in enumerate(values)]
+    return found
+
+
+def brush_rle(mask_hw: np.ndarray) -> list[int]:
+    """(H, W) bool to Label Studio's brush RLE, a list of bytes.
+
+    The mask is four equal channels of 0 or 255. Bits: how many values (32), bits a value less 1 (5), four lengths
+    less 1 that the size of a run may be written in (4 each); then each run: 1, which of the four (2), its size less 1,
+    its value (github.com/thi-ng/umbrella, rle-pack).
+    """
+    values = np.asarray(mask_hw, bool).ravel()
+    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
+    bits = [f"{4 * len(values):032b}", f"{8 - 1:05b}", *(f"{size - 1:04b}" for size in RUN_BITS)]
+    for start, end in zip(starts[:-1], starts[1:], strict=True):
+        value, left = f"{255 if values[start] else 0:08b}", 4 * int(end - start)
+        while left:
+            run = min(left, 2 ** RUN_BITS[-1])
+            kind = next(index for index, size in enumerate(RUN_BITS) if run <= 2**size)
+            bits.append(f"1{kind:02b}{run - 1:0{RUN_BITS[kind]}b}{value}")
+            left -= run
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def image_name(reference: str) -> str:
+    """File name in a task's reference to its image."""
+    parts = urlsplit(reference)
+    return Path(unquote(parse_qs(parts.query).get("d", [parts.path])[0])).name or "image"
+
+
+def load_image(reference: str, config: ServeConfig) -> bytes:
+    """Content of a task's image: inline data, a file of the folder Label Studio serves, or fetched from Label Studio.
+
+    Nothing is fetched from anywhere but `label_studio_url`: a task must not make the service call other machines.
+
+    Raises:
+        ImageError: the reference leads elsewhere, or to nothing.
+    """
+    if reference.startswith("data:"):
+        try:
+            return base64.b64decode(reference.split(",", 1)[1], validate=True)
+        except (IndexError, binascii.Error) as error:
+            raise ImageError("the task's data: address is damaged", "data:image/png;base64,…") from error
+    parts = urlsplit(reference)
+    if parts.path.endswith("/data/local-files/") and config.label_studio_files:
+        return _local(parse_qs(parts.query).get("d", [""])[0], Path(config.label_studio_files))
+    home = urlsplit(config.label_studio_url)
+    if not config.label_studio_url:
+        raise ImageError(f"the task's image is {reference[:100]!r}, and no Label Studio is named to fetch it from",
+                         "its address", "set SS_POC_LABEL_STUDIO_URL, and SS_POC_LABEL_STUDIO_TOKEN")
+    if (parts.scheme or parts.netloc) and (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
+        raise ImageError(f"the task's image lies at {parts.scheme}://{parts.netloc}",
+                         f"an image of {config.label_studio_url}", "upload it to Label Studio")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return _fetch(f"{home.scheme}://{home.netloc}", "/" + path.lstrip("/"), config)
+
+
+def _local(name: str, root: Path) -> bytes:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()) or not path.is_file():
+        raise ImageError(f"there is no file {name!r} in the folder of local files", "a file below it",
+                         "check SS_POC_LABEL_STUDIO_FILES")
+    return path.read_bytes()
+
+
+def _fetch(home: str, path: str, config: ServeConfig) -> bytes:
+    try:
+        with (httpx.Client(base_url=home, timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as client,
+              client.stream("GET", path, headers=_authorization(client, config.label_studio_token)) as answer):
+            if answer.status_code != 200:
+                raise ImageError(f"Label Studio answered {answer.status_code} for the task's image", "200",
+                                 "check SS_POC_LABEL_STUDIO_TOKEN")
+            return _bounded(answer, config.max_bytes)
+    except httpx.HTTPError as error:
+        raise ImageError(f"Label Studio does not answer: {error}", f"an image from {home}",
+                         "check SS_POC_LABEL_STUDIO_URL") from error
+
+
+def _bounded(answer: httpx.Response, most: int) -> bytes:
+    data = bytearray()
+    for piece in answer.iter_bytes():
+        data += piece
+        if len(data) > most:
+            raise ImageError("the task's image is too large", f"at most {most} bytes", status=413)
+    return bytes(data)
+
+
+def _authorization(client: httpx.Client, token: str) -> dict[str, str]:
+    """Header that Label Studio wants: its newer tokens (JWT) are first exchanged for one that is short-lived."""
+    if token.count(".") == 2:
+        answer = client.post("/api/token/refresh", json={"refresh": token})
+        if answer.status_code == 200:
+            return {"Authorization": f"Bearer {answer.json()['access']}"}
+    return {"Authorization": f"Token {token}"} if token else {}

@@ -1,0 +1,81 @@
+"""What an operator sees of the service: one log line a request, and numbers for Prometheus. Nothing of an image."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+__all__ = ["BRIGHTNESS", "CONFIDENCE", "CONTRAST", "DRIFT", "FOUND", "IMAGES", "INFO", "METRICS_TYPE", "QUEUE", "READY",
+           "REQUESTS", "SECONDS", "log_line", "metrics_text", "start_logging"]
+
+METRICS_TYPE = CONTENT_TYPE_LATEST
+TENTHS = tuple(step / 10 for step in range(1, 11))
+
+REQUESTS = Counter("segment_requests", "Requests by route and status", ["route", "status"])
+SECONDS = Histogram("segment_request_seconds", "Seconds from a request to its answer", ["route"],
+                    buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60))
+QUEUE = Gauge("segment_queue", "Requests being worked on or waiting", multiprocess_mode="livesum")
+READY = Gauge("segment_ready", "1 while requests are taken", multiprocess_mode="livemin")
+IMAGES = Counter("segment_images", "Images by verdict", ["verdict"])
+FOUND = Counter("segment_found", "Images in which a class was found", ["label"])
+CONFIDENCE = Histogram("segment_confidence", "How sure the model is of an image's least sure pixels", buckets=TENTHS)
+BRIGHTNESS = Histogram("segment_input_brightness", "Mean grey value of images, 0 to 1", buckets=TENTHS)
+CONTRAST = Histogram("segment_input_contrast", "Standard deviation of grey values, 0 to 0.5",
+                     buckets=tuple(step / 20 for step in range(1, 11)))
+DRIFT = Gauge("segment_drift", "Population stability index against the training data", ["measure"],
+              multiprocess_mode="livemax")
+INFO = Gauge("segment_model", "1; the labels say which model is served", ["name", "version", "engine"],
+             multiprocess_mode="livemax")
+
+LOG = logging.getLogger("ss_poc.service")
+
+
+class _JsonLines(logging.Formatter):
+    """A record as one line of json."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+                                + f".{int(record.msecs):03d}Z", "level": record.levelname.lower(),
+                                "event": record.getMessage(), **getattr(record, "values", {})}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def start_logging() -> None:
+    """Write what the service and its server log to stderr, a json a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    for name, level in (("ss_poc.service", logging.INFO), ("uvicorn", logging.WARNING), ("bentoml", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def log_line(event: str, level: int = logging.INFO, error: BaseException | None = None, **values: Any) -> None:
+    """Log one event with its values."""
+    LOG.log(level, event, extra={"values": values}, exc_info=error)
+
+
+def metrics_text() -> bytes:
+    """All numbers in Prometheus' text format, of all workers where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry)
