@@ -18,23 +18,16 @@ usage() {
     cat <<'TEXT'
 usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
                      [--budget 15m | --epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
+       sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
+       sh trainer.sh wheelhouse   fill wheelhouse/ with all packages, for a machine without internet
 
 Trains on labelled photographs, exports the model, finds the best post-processing and the fastest engine, writes a report
-and packages it.
-Without img_path it makes a demo data set and trains on that.
+and packages it. Without img_path it makes a demo data set and trains on that.
   --reuse       use a finished run of this name, go on with an interrupted one
   --overwrite   throw an earlier run of this name away
+MODE=docker, MODE=native or MODE=auto (the default: Docker where an engine answers) say where; GPU=yes or GPU=no whether
+containers get the GPU.
 TEXT
-}
-
-choose_mode() {
-    case "${MODE:-auto}" in
-    auto | native) say "mode: native (everything in .venv)" ;;
-    *)
-        printf 'error: MODE is %s\n  expected: native or auto; Docker mode is not there yet\n' "$MODE" >&2
-        exit 2
-        ;;
-    esac
 }
 
 # Enough for the demo, unless the user says how long.
@@ -45,11 +38,11 @@ demo_budget() {
     [ -n "$img_path$epoch$budget" ] || budget=3m
 }
 
-# trained_by PYTHON MODULE FLAG…: the variables come first, so that what the user typed wins.
-trained_by() {
-    interpreter=$1 module=$2
-    shift 2
-    PYTHONPATH=src "$interpreter" -m "ss_poc.$module" --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
+# with_settings COMMAND FLAG… : the variables come first, so that what the user typed wins.
+with_settings() {
+    command=$1
+    shift
+    $command --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
         ${json_path:+--json_path "$json_path"} ${epoch:+--epoch "$epoch"} ${budget:+--budget "$budget"} \
         ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} "$@"
 }
@@ -57,27 +50,14 @@ trained_by() {
 # stage NUMBER MODULE: a step after training, on the run that it wrote.
 stage() {
     say "$1 $2"
-    PYTHONPATH=src .venv/bin/python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version"
+    project_python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version"
 }
 
-_main() {
-    cd "$(dirname "$0")"
-    . scripts/setup.sh
-    for flag; do
-        case $flag in
-        -h | --help) usage; exit 0 ;;
-        esac
-    done
-    demo_budget "$@"
-    python=$(find_python)
-    # Before anything long: this needs no packages, so a typo is found at once.
-    names=$(trained_by "$python" config "$@") || exit "$?"
-    choose_mode
-    training_env
-    result=$(say "$names" | sed -n 1p) data_set=$(say "$names" | sed -n 2p) version=$(say "$names" | sed -n 3p)
-    [ "$(say "$names" | sed -n 4p)" != "$DEMO" ] || PYTHONPATH=src .venv/bin/python -m ss_poc.demo --out "$DEMO"
+line() { say "$names" | sed -n "$1p"; }
+
+all_stages() {
     say "1/6 train"
-    trained_by .venv/bin/python train "$@"
+    with_settings "project_python -m ss_poc.train" "$@"
     stage 2/6 export
     stage 3/6 post_processing
     stage 4/6 optimise
@@ -85,6 +65,24 @@ _main() {
     stage 6/6 bento_deploy
     say "$result/$data_set/segment/$version" >result/.latest_run
     say "done. Open $result/$data_set/segment/$version/valid/report.html, then serve it: service_version=$version sh server.sh"
+}
+
+_main() {
+    cd "$(dirname "$0")"
+    . scripts/setup.sh
+    . scripts/docker.sh
+    . scripts/image.sh
+    . scripts/training.sh
+    for flag; do
+        case $flag in -h | --help) usage; exit 0 ;; esac
+    done
+    case ${1:-} in board | wheelhouse) "$1"; return ;; esac
+    demo_budget "$@"
+    choose_mode ss-poc-trainer:cpu
+    prepare with_settings check_flags "$@"
+    result=$(line 1) data_set=$(line 2) version=$(line 3)
+    [ "$mode" = image ] || [ "$(line 4)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
+    if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }
 
 _main "$@"

@@ -1,11 +1,12 @@
 """What the proof of concept did, for benchmarks/serving.py to race against: BentoML around Keras `model.predict`.
 
-    MODEL=model.keras bentoml serve benchmarks/keras_service.py:KerasPredict --port 8899
+    RUN=result/demo/segment/b0_256 bentoml serve benchmarks/keras_service.py:KerasPredict --port 8899
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import bentoml
 import cv2
@@ -13,7 +14,9 @@ import numpy as np
 from PIL.Image import Image
 from pycocotools import mask as coco_mask
 
-from ss_poc.model import load_model
+from ss_poc.artifacts import RunPaths, read_run
+from ss_poc.config import parse_size
+from ss_poc.model import build_model, load_weights
 
 
 @bentoml.service(name="keras_predict")
@@ -21,7 +24,13 @@ class KerasPredict:
     """Resize, `model.predict`, threshold at 0.5, RLE."""
 
     def __init__(self) -> None:
-        self.model = load_model(os.environ["MODEL"])
+        run = Path(os.environ["RUN"])
+        paths = RunPaths(run.parents[2], run.parents[1].name, run.name)
+        found = read_run(paths)
+        config = found["config"]
+        self.model = build_model(config["architecture"], config["encoder"], len(found["data"]["labels"]),
+                                 parse_size(config["size"]))
+        load_weights(self.model, paths.best_model())
         self.model.predict(np.zeros((1, 256, 256, 3), np.float32), verbose=0)
 
     @bentoml.api

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from ss_poc.artifacts import RunPaths, read_run
+from ss_poc.host import cores
 
 DIFFERENT = 100
 LENGTH, WIDTH = 30, 3
@@ -38,7 +39,7 @@ def main() -> None:
         draw(root / "large", options.images, options.megapixels)
         shared = ["--result", str(root / "result"), "--img_dir_name", "large", "--model_name", "v_1"]
         print(f"{options.images} photographs of {options.megapixels:g} megapixels, {options.budget}, "
-              f"{len(os.sched_getaffinity(0))} cores\n\n| command | seconds | peak GiB |\n| --- | --- | --- |")
+              f"{cores()} cores\n\n| command | seconds | peak GiB |\n| --- | --- | --- |")
         for module, flags in (("train", ["--img_path", str(root / "large"), "--budget", options.budget]),
                               ("export", []), ("post_processing", [])):
             print("| {} | {:.0f} | {:.2f} |".format(module, *measured(module, *shared, *flags)), flush=True)

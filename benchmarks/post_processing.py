@@ -1,4 +1,4 @@
-"""The search of the post-processing against brute force: every rule applied to every image through `masks.refine`.
+"""The search of the post-processing against brute force: every rule applied to every image by `masks.refine_channel`.
 
     python benchmarks/post_processing.py
     python benchmarks/post_processing.py --images 5000
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -25,8 +24,9 @@ import numpy as np
 from ss_poc.artifacts import RunPaths, read_run
 from ss_poc.config import Rule
 from ss_poc.data import load_coco
+from ss_poc.host import cores
 from ss_poc.inference import Predictor
-from ss_poc.masks import refine
+from ss_poc.masks import refine_channel, resize_probability, scaled_rule
 from ss_poc.parallel import ahead
 from ss_poc.search import Grid, Tally, count_grid, find_rule, grid_of
 
@@ -56,7 +56,7 @@ def main() -> None:
     began = time.perf_counter()
     tallies = [Tally(grid) for grid in grids]
     found = ahead(lambda index: (counted(item := pair(index), grids), np.count_nonzero(item[1], axis=(0, 1))), count,
-                  len(os.sched_getaffinity(0)))
+                  cores())
     for counts, true in found:
         for tally, each, pixels in zip(tallies, counts, true, strict=True):
             tally.add(each, int(pixels), not true.any())
@@ -65,7 +65,7 @@ def main() -> None:
     search = (time.perf_counter() - began - making) / count
     rules = int(np.prod(grids[0].shape))
     print(f"{count} images of {pairs[0][1].shape[0]}x{pairs[0][1].shape[1]}, {len(grids)} classes, about {rules} rules "
-          f"each, {len(os.sched_getaffinity(0))} cores\n\n| | ms an image | ratio |\n| --- | --- | --- |")
+          f"each, {cores()} cores\n\n| | ms an image | ratio |\n| --- | --- | --- |")
     print(f"| brute force, one core | {brute * 1e3:.0f} | {brute / search:.0f} |\n"
           f"| search, all cores | {search * 1e3:.1f} | 1 |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -75,7 +75,7 @@ def main() -> None:
 def timed(pair: Callable[[int], Pair], count: int) -> float:
     """Seconds to make all maps and truths on all cores, which a search waits for but does not do."""
     began = time.perf_counter()
-    for _ in ahead(pair, count, len(os.sched_getaffinity(0))):
+    for _ in ahead(pair, count, cores()):
         pass
     return time.perf_counter() - began
 
@@ -86,10 +86,10 @@ def counted(pair: Pair, grids: list[Grid]) -> list[np.ndarray]:
 
 def brute_force(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> np.ndarray:
     counts = np.empty((*grid.shape, 2), np.int64)
+    large = resize_probability(probability_hw, truth_hw.shape)
     for t, p, a, convex in itertools.product(*map(range, grid.shape)):
-        rule = Rule("class", "#000000", probability_hw.shape, grid.thresholds[t], grid.pads[p], grid.areas[a],
-                    bool(convex))
-        mask = refine(probability_hw[..., None], [rule], truth_hw.shape)[..., 0]
+        pad, area = scaled_rule(grid.pads[p], grid.areas[a], probability_hw.shape, truth_hw.shape)
+        mask = refine_channel(large, grid.thresholds[t], pad, area, bool(convex))
         counts[t, p, a, convex] = np.count_nonzero(mask), np.count_nonzero(mask & truth_hw)
     return counts
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ss_poc.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run
+from ss_poc.host import cores
 from ss_poc.masks import decode_rle
 
 RECIPES: dict[str, list[str]] = {
@@ -46,7 +47,7 @@ def main() -> None:
                 results.setdefault(recipe, []).append(run_recipe(options, recipe, seed, root))
                 print(f"{recipe}, seed {seed}: {line(results[recipe][-1:])}", flush=True)
     labels = list(next(iter(results.values()))[0]["iou"])
-    print(f"\n{options.img_path}, {options.budget}, seeds {options.seeds}, {len(os.sched_getaffinity(0))} cores; mean "
+    print(f"\n{options.img_path}, {options.budget}, seeds {options.seeds}, {cores()} cores; mean "
           "and (lowest to highest)\n")
     print("| recipe | " + " | ".join(COLUMNS) + " | " + " | ".join(f"IoU {label}" for label in labels) + " |")
     print("| --- " * (1 + len(COLUMNS) + len(labels)) + "|")

@@ -1,12 +1,12 @@
 """How near the service comes to the bare engine, and how far from Keras `model.predict`; one run, one table.
 
     sh trainer.sh --img_path coco-annotator/datasets/demo --architecture unet --encoder efficientnetb0 --size 256x256 \
-        --budget 3m --model_name b0_256
+        --views single --budget 3m --model_name b0_256
     .venv/bin/python benchmarks/serving.py --run result/demo/segment/b0_256
 
 The load comes from a process of its own, over connections that stay open, with a 512x512 JPEG. Everything shares the
 machine's cores: what the load takes is missing to the service. `in process` is decode + engine + encode, one after the
-other, without a server.
+other, without a server. The machine's speed drifts, so all take turns, and medians of the rounds are compared.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,12 @@ from PIL import Image
 from ss_poc.answers import answer
 from ss_poc.artifacts import RunPaths, deploy_folder, read_run
 from ss_poc.engines import load_engine
+from ss_poc.host import cores
 from ss_poc.images import decode_image, resize_image
 from ss_poc.inference import Predictor
 
 ROOT = Path(__file__).resolve().parents[1]
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 
 def main() -> None:
@@ -49,18 +51,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         photo = Path(scratch) / "photo.jpg"
         photo.write_bytes(photograph(paths))
-        inside = in_process(paths, photo)
-        best = bare_engine(paths, photo)
-        ours = measure(paths, photo, worker(paths), options.seconds)
-        bento = measure(paths, photo, bentoml_serve(paths), options.seconds)
-        keras = measure(paths, photo, keras_service(paths), options.seconds)
-    report(inside, best, ours, bento, keras)
+        way = best_way(paths, photo)
+        servers = {"ours (server.sh)": worker(paths), "ours (bentoml serve)": bentoml_serve(paths),
+                   "Keras model.predict in BentoML": keras_service(paths)}
+        try:
+            rounds = [one_round(paths, photo, way, servers, options.seconds) for _ in range(options.rounds)]
+            report({name: [found[name] for found in rounds] for name in rounds[0]}, servers)
+        finally:
+            for process, _, _ in servers.values():
+                process.terminate()
+                process.wait(60)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="result/demo/segment/b0_256", help="a run that was exported and packaged")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of load, each time")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load, each time")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--clients", type=int, help=argparse.SUPPRESS)
@@ -82,7 +89,7 @@ def photograph(paths: RunPaths) -> bytes:
     return buffer.getvalue()
 
 
-def median_ms(work: Callable[[], object], seconds: float = 4.0) -> float:
+def median_ms(work: Callable[[], object], seconds: float = 2.0) -> float:
     """Median milliseconds of a call, warm."""
     for _ in range(3):
         work()
@@ -104,27 +111,25 @@ def in_process(paths: RunPaths, photo: Path) -> dict[str, float]:
     batch = resize_image(image, predictor.spec.size_hw)[None].astype(np.float32)
     probability = run(batch)
     fixed = Predictor(predictor.spec, predictor.rules, lambda _: probability, predictor.floors)
-    body = to_json(answer(fixed.predict(image), predictor, "photo.jpg", 0.0))
-    print(f"engine: {predictor.engine}, answer of {len(body) / 1024:.1f} KiB")
     return {"decode": median_ms(lambda: decode_image(data)), "engine": median_ms(lambda: run(batch)),
             "encode": median_ms(lambda: to_json(answer(fixed.predict(image), predictor, "photo.jpg", 0.0)))}
 
 
-def bare_engine(paths: RunPaths, photo: Path) -> dict[str, float]:
-    """Images a second of the engine alone, for each way to share the cores out, and batches."""
+def best_way(paths: RunPaths, photo: Path) -> Callable[[], float]:
+    """The engine alone, its cores shared out in the way and its batch as large as gives the most images a second."""
     predictor = Predictor.load(paths.export, paths.rules)
     small = resize_image(decode_image(photo), predictor.spec.size_hw)[None].astype(np.float32)
-    found = {}
-    for threads, callers, batch_size in ((CORES, 1, 1), (1, CORES, 1), (CORES, CORES, 1), (CORES, 1, 4), (CORES, 1, 8)):
-        run = load_engine(predictor.engine, paths.export, threads)
-        batch = np.repeat(small, batch_size, axis=0)
-        found[f"{threads} threads, {callers} callers, batch {batch_size}"] = throughput(run, batch, callers)
-    for way, rate in found.items():
-        print(f"bare engine, {way}: {rate:.1f} images/s")
-    return found
+    found: dict[float, Callable[[], float]] = {}
+    for streams, callers, batch_size in ((1, 1, 1), (1, CORES, 1), (CORES, CORES, 1), (1, 1, 4), (1, 1, 8)):
+        way = partial(throughput, load_engine(predictor.engine, paths.export, CORES, streams),
+                      np.repeat(small, batch_size, axis=0), callers)
+        rate = float(np.median([way() for _ in range(3)]))
+        print(f"bare engine, {streams} streams, {callers} callers, batch {batch_size}: {rate:.1f} images/s")
+        found[rate] = way
+    return found[max(found)]
 
 
-def throughput(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, callers: int, seconds: float = 5.0) -> float:
+def throughput(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, callers: int, seconds: float = 4.0) -> float:
     counts = [0] * callers
     run(batch)
     until = time.perf_counter() + seconds
@@ -163,7 +168,7 @@ def bentoml_serve(paths: RunPaths) -> Started:
 def keras_service(paths: RunPaths) -> Started:
     """What the proof of concept did."""
     port = free_port()
-    os.environ["MODEL"] = str(paths.best_model().absolute())
+    os.environ["RUN"] = str(paths.folder.absolute())
     return start([sys.executable, "-m", "bentoml", "serve", "benchmarks.keras_service:KerasPredict", "--host",
                   "127.0.0.1", "--port", str(port)], port, ROOT)
 
@@ -194,17 +199,16 @@ def start(command: list[str], port: int, folder: Path, *fds: int) -> Started:
             time.sleep(0.02)
 
 
-def measure(paths: RunPaths, photo: Path, started: Started, seconds: float) -> dict[str, float]:
-    """Latency at one client, images a second at 16, memory, seconds to ready."""
-    process, port, ready = started
-    try:
-        ask_load(port, 1, 3, photo)
-        alone, many = ask_load(port, 1, seconds, photo), ask_load(port, 16, seconds, photo)
-        return {"ready": ready, "p50": alone["p50"], "rate": many["rate"], "p95 at 16": many["p95"],
-                "failed": alone["failed"] + many["failed"], "MB": resident_mb(process.pid)}
-    finally:
-        process.terminate()
-        process.wait(60)
+def one_round(paths: RunPaths, photo: Path, way: Callable[[], float], servers: dict[str, Started],
+              seconds: float) -> dict[str, dict[str, float]]:
+    """Everything once: milliseconds in process, images a second of the bare engine, and each server under load."""
+    found = {"in process": in_process(paths, photo), "bare engine": {"rate": way()}}
+    for name, (process, port, _) in servers.items():
+        alone = ask_load(port, 1, 3, photo) and ask_load(port, 1, seconds, photo)
+        many = ask_load(port, 16, 4, photo) and ask_load(port, 16, seconds, photo)  # the first seconds are not counted
+        found[name] = {"p50": alone["p50"], "rate": many["rate"], "p95 at 16": many["p95"],
+                       "failed": alone["failed"] + many["failed"], "MB": resident_mb(process.pid)}
+    return found
 
 
 def ask_load(port: int, clients: int, seconds: float, photo: Path) -> dict[str, float]:
@@ -257,21 +261,30 @@ async def load(port: int, clients: int, seconds: float, photo: Path) -> dict[str
             "rate": (len(times) - failed) / seconds, "failed": failed}
 
 
-def report(inside: dict[str, float], best: dict[str, float], ours: dict[str, float], bento: dict[str, float],
-           keras: dict[str, float]) -> None:
-    """The table and the ratios."""
-    whole, top = sum(inside.values()), max(best.values())
-    print(f"\nin process: {' + '.join(f'{name} {value:.1f}' for name, value in inside.items())} = {whole:.1f} ms; "
-          f"bare engine's best: {top:.1f} images/s; {CORES} cores\n")
+def report(rounds: dict[str, list[dict[str, float]]], servers: dict[str, Started]) -> None:
+    """The table and the ratios: of each round, and then their median."""
+    def each(name: str, key: str) -> np.ndarray:
+        return np.array([found[key] for found in rounds[name]])
+
+    def ratio(values: np.ndarray, others: np.ndarray) -> str:
+        parts = values / others
+        return f"{np.median(parts):.2f} ({parts.min():.2f} to {parts.max():.2f})"
+
+    inside = {key: each("in process", key) for key in rounds["in process"][0]}
+    whole, bare = np.sum(list(inside.values()), axis=0), each("bare engine", "rate")
+    print(f"\nin process: {' + '.join(f'{key} {np.median(values):.1f}' for key, values in inside.items())} = "
+          f"{np.median(whole):.1f} ms; bare engine: {np.median(bare):.1f} images/s; {CORES} cores, median of "
+          f"{len(bare)} rounds\n")
     print("| service | p50 ms, 1 client | x in process | images/s, 16 clients | x bare engine | p95 ms at 16 | "
           "ready s | MB | failed |\n" + "| --- " * 9 + "|")
-    for name, found in (("ours (server.sh)", ours), ("ours (bentoml serve)", bento),
-                        ("Keras model.predict in BentoML", keras)):
-        print(f"| {name} | {found['p50']:.1f} | {found['p50'] / whole:.2f} | {found['rate']:.1f} | "
-              f"{found['rate'] / top:.2f} | {found['p95 at 16']:.0f} | {found['ready']:.1f} | {found['MB']:.0f} | "
-              f"{found['failed']:.0f} |")
-    print(f"\nours against Keras model.predict: {ours['rate'] / keras['rate']:.1f}x the images/s, "
-          f"{keras['p50'] / ours['p50']:.1f}x faster at one client")
+    for name, (_, _, ready) in servers.items():
+        p50, rate = each(name, "p50"), each(name, "rate")
+        print(f"| {name} | {np.median(p50):.1f} | {ratio(p50, whole)} | {np.median(rate):.1f} | {ratio(rate, bare)} | "
+              f"{np.median(each(name, 'p95 at 16')):.0f} | {ready:.1f} | {each(name, 'MB').max():.0f} | "
+              f"{each(name, 'failed').sum():.0f} |")
+    ours, keras = list(servers)[0], list(servers)[-1]
+    print(f"\nours against Keras model.predict: {ratio(each(ours, 'rate'), each(keras, 'rate'))} times the images/s, "
+          f"{ratio(each(keras, 'p50'), each(ours, 'p50'))} times as fast at one client")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ be chosen, in turns, in one process; medians of the rounds.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ss_poc.artifacts import find_json
 from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
 from ss_poc.generator import tf_dataset
+from ss_poc.host import cores
 from ss_poc.recipe import choose, machine
 from ss_poc.survey import survey_samples
 
@@ -58,7 +58,7 @@ def main() -> None:
     alone = time_pipeline(crops, options.steps)
     median = {name: float(np.median(values)) for name, values in times.items()}
     print(f"{folder.name}: {config.encoder} at {config.crop}, batch {config.batch_size}, {config.precision}, "
-          f"{len(os.sched_getaffinity(0))} cores\n\n| | ms a step | crops/s |\n| --- | --- | --- |")
+          f"{cores()} cores\n\n| | ms a step | crops/s |\n| --- | --- | --- |")
     for name, seconds in (*median.items(), ("pipeline alone, one thread", alone)):
         print(f"| {name} | {seconds * 1e3:.1f} | {config.batch_size / seconds:.1f} |")
     print(f"\nreal : cached = {median['real'] / median['cached']:.3f}")

@@ -1,10 +1,11 @@
 #!/bin/sh
-# What server.sh runs: serve one version on one port, exchange it for another, look at it, stop it.
+# What server.sh runs: serve one version on one port, exchange it for another, look at it, stop it, carry it elsewhere.
 set -eu
 
 usage() {
     cat <<'TEXT'
 usage: sh server.sh [start | deploy NAME | rollback | stop | status | logs [-f]] [--service_version NAME] [--port N]
+       sh server.sh bundle NAME | load FILE
 
   start     serve the version (default v_1) on the port (default 8892); exchanges another version served there
   deploy    the same for the version NAME: it is started beside the one that serves, tried on its samples, and takes
@@ -13,6 +14,9 @@ usage: sh server.sh [start | deploy NAME | rollback | stop | status | logs [-f]]
   stop      stop what is served there, once it has answered what it accepted
   status    what is served there; exit 0 if it answers, 3 if nothing does
   logs      its log; -f to follow it
+  bundle    write the image of a version into one file, with a checksum beside it, for a host without internet
+  load      check such a file, load it, and serve its version
+MODE=docker, MODE=native or MODE=auto (the default: Docker where an engine answers) say where.
 TEXT
 }
 
@@ -23,55 +27,39 @@ wrong_call() {
 }
 
 start() {
-    bento="deploy/KerasSegmentationService/segment/$version"
-    [ -f "$bento/bento.yaml" ] || fail "there is no version $version in deploy/ ($(deployed))" \
-        "train it first (model_name=$version sh trainer.sh), or name one that is there: service_version=NAME"
     require_curl
-    serving_env
+    prepare
     if is_running; then
         if [ "$(served_now)" = "$(wanted)" ] && is_ready; then
-            say "version $version is served already: http://127.0.0.1:$port/ (process $(cat "$state/pid"))"
+            say "version $version is served already: http://127.0.0.1:$port/ ($(owner))"
             return
         fi
         exchange deploy "$version"
     else
-        wait_free_port
         launch
-        say "version $version is served: http://127.0.0.1:$port/   (log: $state/log)"
+        wanted >"$state/version"
+        say "version $version is served: http://127.0.0.1:$port/   (log: sh server.sh logs)"
     fi
     say "  ask it:   curl -X POST http://127.0.0.1:$port/predict -F image=@sample_image.png"
     say "  stop it:  $([ "$port" = 8892 ] || printf 'PORT=%s ' "$port")sh server.sh stop"
 }
 
-# Workers whose supervisor was killed still answer what they accepted; anybody else's port stays theirs.
-wait_free_port() {
-    tries=0
-    until owner=$("$server" scripts/port_owner.py "$port"); do
-        [ "$((tries += 1))" -lt 40 ] && [ "${owner#*ss_poc.keras_segment}" != "$owner" ] ||
-            fail "port $port is taken by $owner" "stop that program, or serve elsewhere: PORT=8893 sh server.sh"
-        sleep 0.5
-    done
-}
-
-_main() {
-    # By its own path, not the caller's directory.
-    cd "$(dirname "$0")/.."
-    . scripts/setup.sh
-    . scripts/server_process.sh
-    verb=start follow='' version=${service_version:-v_1} port=${PORT:-8892}
+read_arguments() {
+    verb=start follow='' version=${service_version:-v_1} port=${PORT:-8892} file=''
     while [ "$#" -gt 0 ]; do
         case $1 in
         start | stop | status | logs | rollback) verb=$1 ;;
-        deploy)
-            [ "$#" -gt 1 ] || wrong_call "deploy needs the name of a version ($(deployed))"
-            verb=start version=$2
+        deploy | bundle | load)
+            [ "$#" -gt 1 ] || wrong_call "$1 needs a name (deploy, bundle: of a version, $(deployed); load: of a file)"
+            case $1 in deploy) verb=start version=$2 ;; bundle) verb=$1 version=$2 ;; load) verb=$1 file=$2 ;; esac
             shift
             ;;
         -f) follow=-f ;;
-        --service_version=* | --port=*) set_option "${1%%=*}" "${1#*=}" ;;
+        --service_version=*) version=${1#*=} ;;
+        --port=*) port=${1#*=} ;;
         --service_version | --port)
             [ "$#" -gt 1 ] || wrong_call "$1 needs a value"
-            set_option "$1" "$2"
+            if [ "$1" = --port ]; then port=$2; else version=$2; fi
             shift
             ;;
         -h | --help) usage; exit 0 ;;
@@ -79,21 +67,22 @@ _main() {
         esac
         shift
     done
-    check_options
-    state="deploy/.server/$port" server="$(pwd)/.venv-serve/bin/python"
-    "$verb"
-}
-
-set_option() {
-    case $1 in
-    --service_version) version=$2 ;;
-    --port) port=$2 ;;
-    esac
-}
-
-check_options() {
     case $port in '' | *[!0-9]*) wrong_call "port is '$port', expected a number" ;; esac
     case $version in '' | *[!A-Za-z0-9._-]* | .*) wrong_call "service_version is '$version', expected a name such as v_1" ;; esac
+}
+
+_main() {
+    # By its own path, not the caller's directory.
+    cd "$(dirname "$0")/.."
+    . scripts/setup.sh
+    . scripts/docker.sh
+    . scripts/image.sh
+    . scripts/served.sh
+    read_arguments "$@"
+    bento="deploy/KerasSegmentationService/segment/$version" state="deploy/.server/$port"
+    server_mode
+    if [ "$mode" = docker ]; then . scripts/server_container.sh && . scripts/bundle.sh; else . scripts/server_process.sh; fi
+    "$verb"
 }
 
 _main "$@"

@@ -1,9 +1,14 @@
-# shellcheck shell=sh disable=SC2154  # serve.sh, which sources this, sets state, port, version, bento, server, follow
-# The process that serves (scripts/supervisor.py): start, ask, stop, look.
+# shellcheck shell=sh disable=SC2154  # serve.sh, which sources this, sets state, port, version, follow
+# The process that serves (scripts/supervisor.py): start, ask, stop, look. server_container.sh has the same words.
+server="$(pwd)/.venv-serve/bin/python"
 
-deployed() {
-    found=$(cd deploy/KerasSegmentationService/segment 2>/dev/null && ls) || found=
-    if [ -n "$found" ]; then printf 'there: %s' "$(printf '%s' "$found" | tr '\n' ' ')"; else printf 'none is there'; fi
+ask() { "$server" scripts/supervisor.py ask "$state" "$@"; }
+owner() { say "process $(cat "$state/pid")"; }
+before_exchange() { :; }
+
+prepare() {
+    serving_env
+    is_running || wait_free_port
 }
 
 command_of() {
@@ -19,12 +24,15 @@ is_running() {
     esac
 }
 
-is_ready() { curl -sf -m 2 -o /dev/null "http://127.0.0.1:$port/readyz"; }
-ask() { "$server" scripts/supervisor.py ask "$state" "$@"; }
-
-# Name and checksum of the version that is wanted, and of the one that is served.
-wanted() { printf '%s %s' "$version" "$(cksum <"$bento/bento.yaml")"; }
-served_now() { cat "$state/version" 2>/dev/null || true; }
+# Workers whose supervisor was killed still answer what they accepted; anybody else's port stays theirs.
+wait_free_port() {
+    tries=0
+    until owner=$("$server" scripts/port_owner.py "$port"); do
+        [ "$((tries += 1))" -lt 40 ] && [ "${owner#*ss_poc.keras_segment}" != "$owner" ] ||
+            fail "port $port is taken by $owner" "stop that program, or serve elsewhere: PORT=8893 sh server.sh"
+        sleep 0.5
+    done
+}
 
 launch() {
     mkdir -p "$state"
@@ -47,20 +55,6 @@ launch() {
         sleep 0.1
     done
     say " ready"
-    wanted >"$state/version"
-}
-
-exchange() { # deploy NAME | rollback
-    [ "$1" = rollback ] || say "starting version $version beside the one that serves"
-    ask "$@" || fail "nothing was exchanged: $(ask status | head -n 1)" "read the lines above"
-    version=$(ask status | sed -n 's/^version \([^ ]*\) .*/\1/p')
-    bento="deploy/KerasSegmentationService/segment/$version"
-    wanted >"$state/version"
-}
-
-rollback() {
-    is_running || fail "nothing is served on port $port" "start it first: sh server.sh"
-    exchange rollback
 }
 
 stop() {
@@ -78,19 +72,6 @@ stop() {
     done
     rm -f "$state/pid"
     say "stopped what was served on port $port"
-}
-
-status() {
-    if is_running && is_ready; then
-        say "http://127.0.0.1:$port/ (process $(cat "$state/pid"))"
-        ask status
-    elif is_running; then
-        say "process $(cat "$state/pid") runs on port $port but does not answer"
-        exit 3
-    else
-        say "nothing is served on port $port ($(deployed))"
-        exit 3
-    fi
 }
 
 logs() {

@@ -228,19 +228,30 @@ def carry_out(supervisor: Supervisor, words: list[str]) -> str:
     return text
 
 
+def last_served(state: Path) -> tuple[str, str]:
+    """The version that was served from a state folder, and the one before it; empty where none was."""
+    try:
+        found = json.loads((state / "served.json").read_text())
+    except (OSError, ValueError):
+        return "", ""
+    return found["version"], found["previous"]
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
     state = Path(options.state)
     state.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(state / "log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    LOG.addHandler(handler)
+    LOG.addHandler(logging.handlers.RotatingFileHandler(state / "log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+                   if options.log == "file" else logging.StreamHandler(sys.stdout))
     LOG.setLevel(logging.INFO)
+    version, previous = last_served(state) if options.go_on else ("", "")
+    version, previous = version or options.version, previous or options.previous
     supervisor = Supervisor(options)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.leaving.set())
     signal.signal(signal.SIGINT, lambda *_: supervisor.leaving.set())
     try:
-        supervisor.previous = options.previous
-        supervisor.workers, supervisor.version = supervisor.start(options.version), options.version
+        supervisor.previous = previous
+        supervisor.workers, supervisor.version = supervisor.start(version), version
         supervisor.note()
     except Failure as failure:
         LOG.error("%s", failure)
@@ -278,8 +289,10 @@ def main() -> int:
     serve.add_argument("--host", default="0.0.0.0")
     serve.add_argument("--port", type=int, required=True)
     serve.add_argument("--python", required=True)
-    serve.add_argument("--version", required=True)
+    serve.add_argument("--version", default=os.environ.get("SS_POC_VERSION", ""))
     serve.add_argument("--previous", default="")
+    serve.add_argument("--log", choices=("file", "-"), default="file", help="a file in the state folder, or stdout")
+    serve.add_argument("--go_on", action="store_true", help="with what was served from that state folder, if anything")
     serve.set_defaults(command=run)
     command = commands.add_parser("ask", help=ask.__doc__)
     command.add_argument("state")

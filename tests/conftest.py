@@ -17,6 +17,8 @@ import pytest
 
 from ss_poc.artifacts import RunPaths
 
+# Whether an engine answers here or not: scripts do their work natively, except in tests that say otherwise.
+os.environ["MODE"] = "native"
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 SIZE_HW = (64, 96)
 

@@ -310,7 +310,18 @@ def test_a_variable_out_of_bounds_is_refused():
 
 def test_the_command_prints_the_names_of_a_run(capsys):
     main(["--img_path", "a/부품 사진", "--result", "out", "--epoch", "2"])
-    assert capsys.readouterr().out.splitlines() == ["out", "부품 사진", "v_1", "a/부품 사진"]
+    assert capsys.readouterr().out.splitlines() == ["out", "부품 사진", "v_1", "a/부품 사진", "a/부품 사진"]
+
+
+@pytest.mark.parametrize(("flags", "files"), [
+    (["--json_path", "/b/x.json"], ["a", "/b/x.json"]),
+    (["--augmentation", "c.yaml", "--weights", "imagenet"], ["a", "c.yaml"]),
+    # Weights in their run's folder are read with what says which classes they are for.
+    (["--weights", "/runs/v_1/model/model_3_0.1.keras"], ["a", "/runs/v_1"]),
+    (["--weights", "model_3_0.1.keras"], ["a", "model_3_0.1.keras"])])
+def test_the_command_prints_what_training_will_read(capsys, flags, files):
+    main(["--img_path", "a", *flags])
+    assert capsys.readouterr().out.splitlines()[4:] == files
 
 
 def config_command(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -321,7 +332,7 @@ def config_command(*argv: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_needs_no_package():
     done = config_command("--model_name", "v_2")
-    assert (done.returncode, done.stdout) == (0, "result\ndemo\nv_2\ncoco-annotator/datasets/demo\n")
+    assert (done.returncode, done.stdout) == (0, "result\ndemo\nv_2\n" + "coco-annotator/datasets/demo\n" * 2)
 
 
 def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():

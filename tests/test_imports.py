@@ -18,7 +18,7 @@ TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) f
 STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "predict", "bento_deploy", "demo",
           "keras_segment")
 # A module may import those of the lines above it.
-LAYERS = (("errors", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
+LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
           ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
           ("images", "engines"),
           ("coco", "split", "keras_compat"), ("data",),

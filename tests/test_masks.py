@@ -375,6 +375,22 @@ def test_the_steps_that_search_calls_are_those_that_refine_calls():
     assert refine_channel(values, 0.5, 0, 0, False).dtype == bool
 
 
+@pytest.mark.parametrize("size_hw", [(40, 60), (83, 121), (13, 20), (40, 61), (1, 1)])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7, 0.99, 1.0])
+def test_refine_looks_only_where_something_can_be_and_misses_nothing(size_hw, threshold):
+    random = np.random.default_rng(size_hw[1])
+    for _ in range(10):
+        values = np.zeros((40, 60, 1), np.float32)
+        for _ in range(int(random.integers(0, 4))):  # spots, some of them at a border
+            top, left = int(random.integers(0, 40)), int(random.integers(0, 60))
+            values[top:top + 7, left:left + 9] = random.random(values[top:top + 7, left:left + 9].shape)
+        chosen = rule(pad=int(random.integers(0, 4)), reduce_size=int(random.integers(0, 30)),
+                      convex=bool(random.integers(0, 2)))
+        pad, area = scaled_rule(chosen.pad, chosen.reduce_size, (40, 60), size_hw)
+        whole = refine_channel(resize_probability(values[..., 0], size_hw), threshold, pad, area, chosen.convex)
+        np.testing.assert_array_equal(refine(values, [chosen], size_hw, threshold)[..., 0], whole)
+
+
 # --- objects
 
 

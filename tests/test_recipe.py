@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
 
 from ss_poc import recipe
 from ss_poc.config import ARCHITECTURES, LOSSES, PRESETS, TrainConfig, parse_size
-from ss_poc.recipe import LEAST_PIXELS, MOST_CACHE, Choice, Machine, choose, free_memory, machine, table, window
+from ss_poc.host import cores
+from ss_poc.recipe import LEAST_PIXELS, MOST_CACHE, Choice, Machine, choose, machine, table, window
 from ss_poc.survey import Survey
 from ss_poc.train import CHOSEN
 
@@ -286,43 +286,9 @@ def test_decoded_images_take_a_quarter_of_the_free_memory_within_bounds(free_gib
     assert chosen(here=dataclasses.replace(CPU, free_bytes=int(free_gib * 2**30)))[0].cache_mb == cache_mb
 
 
-@pytest.fixture
-def kernel(tmp_path, monkeypatch):
-    """Write the files in which the kernel would say how much memory there is; sizes in MiB."""
-    def write(available: int | None = None, limit: str = "", used: int = 0, inactive_file: int | None = None) -> None:
-        for name, text in (("proc/meminfo", available and f"MemTotal: 99 kB\nMemAvailable: {available * 1024} kB\n"),
-                           ("sys/fs/cgroup/memory.max", limit),
-                           ("sys/fs/cgroup/memory.current", str(used * 2**20)),
-                           ("sys/fs/cgroup/memory.stat", inactive_file and
-                            f"anon 5\nfile 9\ninactive_file {inactive_file * 2**20}\nactive_file 7\n")):
-            if text:
-                (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-                (tmp_path / name).write_text(text)
-
-    monkeypatch.setattr(recipe, "Path", lambda path: tmp_path / path.lstrip("/"))
-    return write
-
-
-@pytest.mark.parametrize(("files", "mib"), [
-    ({"available": 5000}, 5000),
-    ({"available": 5000, "limit": "max\n", "used": 900}, 5000),
-    ({"available": 5000, "limit": f"{2048 * 2**20}\n", "used": 500}, 1548),
-    ({"available": 1000, "limit": f"{2048 * 2**20}\n", "used": 500}, 1000),
-    ({"available": 5000, "limit": f"{2048 * 2**20}\n", "used": 3000}, 0),
-    # Files once read stay in memory and count as used, but go when memory is asked for.
-    ({"available": 5000, "limit": f"{2048 * 2**20}\n", "used": 2040, "inactive_file": 1500}, 1508)])
-def test_free_memory_is_what_the_machine_and_the_container_leave(kernel, files, mib):
-    kernel(**files)
-    assert free_memory() == mib * 2**20
-
-
-def test_free_memory_where_the_kernel_says_nothing(kernel):
-    assert 0 < free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_this_machine_has_cores_and_memory():
     here = machine(gpus=3)
-    assert here.gpus == 3 and here.cores == len(os.sched_getaffinity(0)) and here.free_bytes > 0
+    assert here.gpus == 3 and here.cores == cores() and here.free_bytes > 0
     cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     assert here.bfloat16 == ("avx512_bf16" in cpuinfo or "amx_bf16" in cpuinfo)
 

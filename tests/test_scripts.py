@@ -75,9 +75,9 @@ def test_wrong_call_is_said_on_stderr_with_status_2_before_anything_is_set_up(pr
     assert not list(project.glob(".venv*")) and not (project / "coco-annotator").exists()
 
 
-def test_docker_mode_is_refused_until_it_is_there(project):
-    done = call("sh", "trainer.sh", cwd=project, MODE="docker")
-    assert done.returncode == 2 and "MODE is docker" in done.stderr
+def test_a_mode_that_does_not_exist_is_refused(project):
+    done = call("sh", "trainer.sh", cwd=project, MODE="podman")
+    assert done.returncode == 2 and "MODE is podman" in done.stderr
 
 
 # --- Python and the environments

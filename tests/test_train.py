@@ -20,7 +20,7 @@ from ss_poc.artifacts import RunPaths, read_run
 from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
-from ss_poc.recipe import free_memory
+from ss_poc.host import free_memory
 from ss_poc.train import train
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")

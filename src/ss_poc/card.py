@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from .artifacts import CARD_FILE, SAMPLES, write_json
 from .drift import measure, reference_of
 from .errors import ImageError
+from .host import cores
 from .images import decode_image, encode_image
 from .inference import Predictor
 from .parallel import ahead
@@ -40,7 +40,7 @@ def write_card(folder: Path, run: Mapping[str, Any], predictor: Predictor) -> No
     if present:
         step = max(1, len(present) // MOST_LOOKED_AT)
         looked = list(ahead(lambda index: _look(present[::step][index], predictor), len(present[::step]),
-                            len(os.sched_getaffinity(0))))
+                            cores()))
         card["reference"] = reference_of([measured for _, _, measured in looked if measured])
         card["samples"] = _write_samples(folder / SAMPLES, looked, predictor)
     write_json(folder / CARD_FILE, card)

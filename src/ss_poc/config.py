@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError, run_command
+from .host import cores
 
 __all__ = [
-    "ARCHITECTURES", "ENGINES", "LOSSES", "PRECISIONS", "PRESETS", "VIEWS", "DeployConfig", "ExportConfig",
-    "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig", "ServeConfig", "TrainConfig",
-    "format_size", "from_environment", "from_flags", "parse_duration", "parse_part", "parse_size",
+    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS",
+    "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig",
+    "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags", "parse_duration", "parse_part",
+    "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
 ENGINES = ("onnxruntime", "openvino", "openvino-bf16", "openvino-int8")
+CUDA_ENGINE = "onnxruntime-cuda"
+SERVING_ENGINES = (*ENGINES, CUDA_ENGINE)
 PRESETS = ("fast", "balanced", "accurate")
 PRECISIONS = ("", "float32", "mixed_bfloat16", "mixed_float16")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
@@ -210,7 +214,7 @@ class ServeConfig:
     concurrency: int = setting(32, "images worked on or waiting; more are told to come back (503)", least=1)
     workers: int = setting(1, "worker processes", least=1)
     threads: int = setting(0, "threads of the engine in a worker; 0: the cores shared among the workers", least=0)
-    engine: str = setting("", "engine to try first (default: the fastest that passed)", choices=("", *ENGINES))
+    engine: str = setting("", "engine to try first (default: the fastest that passed)", choices=("", *SERVING_ENGINES))
     cors: str = setting("annotator", "origins that may call from a browser, with commas between; 'annotator' is port "
                                      "8890 of the host the service is called by")
     api_token: str = setting("", "token that requests must carry (default: none)", variable="API_TOKEN")
@@ -227,7 +231,7 @@ class ServeConfig:
     @property
     def engine_threads(self) -> int:
         """Threads of the engine in each worker."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return self.threads or max(1, cores() // self.workers)
 
 
 def check_bounds(config: Any) -> None:
@@ -317,9 +321,16 @@ def from_environment(cls: type[T], environment: Mapping[str, str] = os.environ) 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check flags of train; print result, img_dir_name, model_name and img_path, one a line. Needs no package."""
+    """Check flags of train; print result, img_dir_name, model_name, img_path, then what training reads, a line each.
+
+    Needs no package.
+    """
     config = from_flags(TrainConfig, argv, "Train a network on a COCO json.")
-    print(config.result, config.data_set, config.model_name, config.img_path, sep="\n")
+    weights = Path(config.weights) if config.weights.endswith(".keras") else Path()
+    # Where weights lie in their run's folder, that says what they are for.
+    files = [config.img_path, config.json_path, config.augmentation,
+             str(weights.parents[1] if weights.parent.name == "model" else weights) if weights.name else ""]
+    print(config.result, config.data_set, config.model_name, config.img_path, *filter(None, files), sep="\n")
 
 
 if __name__ == "__main__":

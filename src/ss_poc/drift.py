@@ -40,8 +40,9 @@ def measure(image_rgb: np.ndarray, probability: np.ndarray) -> dict[str, float]:
         of every pixel, 0 where the least sure ones are at 0.5.
     """
     factor = LOOK_SIDE / max(image_rgb.shape[:2])
-    small = resize_image(image_rgb, [max(1, round(side * min(1.0, factor))) for side in image_rgb.shape[:2]])
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    whole = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    small = resize_image(whole, [max(1, round(side * min(1.0, factor))) for side in image_rgb.shape[:2]])
+    grey = small.astype(np.float32) / 255
     mean, deviation = cv2.meanStdDev(grey)
     return {"brightness": float(mean[0, 0]), "contrast": float(deviation[0, 0]),
             "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).std()), "highest_score": float(probability.max()),

@@ -5,7 +5,6 @@ Images go through one after the other; of each only numbers and small pictures a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .data import Sample
+from .host import cores
 from .images import encode_image, resize_image
 from .inference import Predictor
 from .masks import dice, draw_overlay, intersection_union, refine, resize_probability
@@ -110,7 +110,7 @@ class _Parts:
 def gather(samples: Sequence[Sample], predictor: Predictor, workers: int = 0) -> Evidence:
     """Run a model over images and keep what a report needs; `workers` threads, 0 for one a core."""
     found = ahead(lambda index: _look(samples[index], predictor), len(samples),
-                  workers or len(os.sched_getaffinity(0)))
+                  workers or cores())
     classes = len(predictor.spec.labels)
     true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
     confusion = np.zeros((classes + 1, classes + 1))

@@ -24,6 +24,7 @@ import albumentations  # noqa: E402
 
 from .data import Sample  # noqa: E402
 from .errors import ConfigError  # noqa: E402
+from .host import cores
 from .images import contact_sheet, resize_image  # noqa: E402
 from .masks import draw_overlay  # noqa: E402
 from .parallel import ahead  # noqa: E402
@@ -201,7 +202,7 @@ class Crops:
         self._region_hw = tuple(round(length * margin) for length in self.crop_hw)
         self._pool: dict[int, tuple[int, Pair]] = {}
         self._local = threading.local()
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self._workers = workers or cores()
 
     def __len__(self) -> int:
         return self._steps
@@ -324,7 +325,7 @@ class Windows:
 
     def epoch(self) -> Iterator[Pair]:
         """All batches in order, made ahead by threads."""
-        return ahead(self.batch, len(self), len(os.sched_getaffinity(0)))
+        return ahead(self.batch, len(self), cores())
 
     def window(self, number: int) -> Pair:
         """Window and mask, (h, w, 3) and (h, w, ceil(C / 8)) uint8."""

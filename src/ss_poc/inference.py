@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .artifacts import OPERATING_FILE, ModelSpec, read_floors, read_rules, read_spec
-from .config import Rule
-from .engines import Run, load_engine
+from .config import CUDA_ENGINE, Rule
+from .engines import Run, Shared, load_engine
 from .errors import ArtifactError, EngineError
+from .host import cores
 from .images import resize_image
-from .masks import components, empty_rle, encode_rle, mask_to_polygons, refine, resize_probability
+from .masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons, refine, resize_probability
 from .tiles import blend, map_size
 
 __all__ = ["Prediction", "Predictor", "coco_document", "unsureness"]
@@ -64,8 +65,11 @@ class Prediction:
     @cached_property
     def scores(self) -> tuple[float, ...]:
         """Highest probability among the marked pixels of each class, 0 where none is."""
-        return tuple(float(self.marked[channel][self.mask[..., channel]].max()) if channel in self.marked else 0.0
-                     for channel in range(len(self.labels)))
+        highest = dict.fromkeys(range(len(self.labels)), 0.0)
+        for channel, probability in self.marked.items():
+            box = bounding_box(self.mask[..., channel])
+            highest[channel] = float(probability[box][self.mask[..., channel][box]].max())
+        return tuple(highest.values())
 
     @property
     def verdict(self) -> dict[str, Any]:
@@ -81,12 +85,11 @@ class Prediction:
             if channel not in self.marked:
                 continue
             mask = self.mask[..., channel]
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            rows, columns = bounding_box(mask) or (slice(0, 0), slice(0, 0))
             found.append({
                 "id": first_id + len(found), "image_id": image_id, "category_id": category_id,
                 "segmentation": mask_to_polygons(mask), "area": int(np.count_nonzero(mask)),
-                "bbox": [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1),
-                         int(rows[-1] - rows[0] + 1)],
+                "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
                 "iscrowd": 0, "isbbox": False, "color": self.colors[channel], "metadata": {},
             })
         return found
@@ -114,7 +117,8 @@ class Predictor:
         self._run = run
 
     @classmethod
-    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "") -> Predictor:
+    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "",
+             shared: bool = False) -> Predictor:
         """Load a checked graph into the first engine that works here.
 
         Args:
@@ -123,6 +127,7 @@ class Predictor:
                 of 0.5 and nothing else.
             threads: of the engine; 0 for one a core.
             engine: the one to try first; "" for those the spec prefers.
+            shared: whether several threads will predict at a time.
 
         Raises:
             ArtifactError: something is missing, damaged or does not fit.
@@ -135,7 +140,10 @@ class Predictor:
         refused: list[str] = []
         for name in dict.fromkeys([*([engine] if engine else []), *spec.engines, "onnxruntime", "openvino"]):
             try:
-                return cls(spec, chosen, load_engine(name, export, threads), floors, name, refused)
+                load = partial(load_engine, name, export, threads)
+                share = shared and (threads or cores()) > 1 and name != CUDA_ENGINE
+                run = Shared(load, threads or cores()) if share else load()
+                return cls(spec, chosen, run, floors, name, refused)
             except EngineError as error:
                 refused.append(str(error).splitlines()[0])
         raise EngineError(f"no engine can run {export}: {'; '.join(refused)}", "ONNX Runtime or OpenVINO",
@@ -164,10 +172,12 @@ def unsureness(probability: np.ndarray) -> float:
         probability: (h, w, C) in 0..1; of a large one every n-th pixel is looked at, a million in all.
     """
     step = max(1, round((probability.shape[0] * probability.shape[1] / MOST_LOOKED_AT) ** 0.5))
-    probability = probability[::step, ::step].astype(np.float32)
-    unsure = (1 - np.abs(2 * probability - 1)).max(axis=-1).ravel()
-    count = max(1, round(UNSURE_PART * len(unsure)))
-    return float(np.partition(unsure, len(unsure) - count)[-count:].mean())
+    looked_at = probability[::step, ::step]
+    from_half = np.full(looked_at.shape[:2], 0.5, np.float32)
+    for channel in range(looked_at.shape[-1]):
+        np.minimum(from_half, np.abs(looked_at[..., channel].astype(np.float32) - 0.5), out=from_half)
+    count = max(1, round(UNSURE_PART * from_half.size))
+    return 1 - 2 * float(np.partition(from_half, count - 1, axis=None)[:count].mean())
 
 
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .artifacts import CARD_FILE, RULES_JSON, SERVICE, read_json
 from .config import ServeConfig, from_environment
 from .errors import ArtifactError, ConfigError, run_command
+from .host import give_memory_back
 from .images import decode_image
 from .inference import Predictor
 from .masks import decode_rle, dice
@@ -45,13 +46,14 @@ def load_served(config: ServeConfig) -> Served:
         ArtifactError: the model is damaged, foreign, or finds something else.
     """
     folder = Path(os.environ.get("SS_POC_MODEL") or Path(__file__).resolve().parents[2] / "models")
-    predictor = Predictor.load(folder, folder / RULES_JSON, config.engine_threads, config.engine)
+    predictor = Predictor.load(folder, folder / RULES_JSON, config.engine_threads, config.engine, shared=True)
     card = read_json(folder / CARD_FILE) if (folder / CARD_FILE).is_file() else {}
     for reason in predictor.refused:
         log_line("engine refused", 30, reason=reason)
     predictor.predict(np.zeros((*predictor.spec.size_hw, 3), np.uint8))
     for sample in card.get("samples", []):
         _compare(predictor, folder / "samples" / sample["name"], sample["rle"])
+    give_memory_back()
     log_line("model loaded", name=predictor.spec.name, version=predictor.spec.version, engine=predictor.engine,
              samples=len(card.get("samples", [])))
     return Served(predictor, folder, card, config)

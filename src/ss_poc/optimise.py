@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from .config import ENGINES, OptimiseConfig, Rule, from_flags, parse_size
 from .data import Sample, load_coco
 from .engines import INT8_FILES, Run, load_engine
 from .errors import EngineError, run_command
+from .host import cores
 from .images import resize_image
 from .inference import Predictor
 from .masks import dice, refine
@@ -227,7 +227,7 @@ def acceptable(scores: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
 def text_table(rows: Sequence[Candidate]) -> str:
     """The table for people."""
     width = max(len(row.engine) for row in rows)
-    lines = [f"{'engine':<{width}}  p50 ms  p95 ms  images/s    MB  Dice   kept  why  ({len(os.sched_getaffinity(0))} "
+    lines = [f"{'engine':<{width}}  p50 ms  p95 ms  images/s    MB  Dice   kept  why  ({cores()} "
              "cores)"]
     for row in rows:
         score = float(np.mean(list(row.dice.values()))) if row.dice else float("nan")

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from .artifacts import (
 from .config import Rule, SearchConfig, from_flags, parse_part
 from .data import Sample, load_coco
 from .errors import run_command
+from .host import cores
 from .images import save_image
 from .inference import Prediction, Predictor
 from .masks import dice, draw_overlay, encode_rle, intersection_union, refine
@@ -53,7 +53,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
     by_name = {sample.name: sample for sample in dataset.samples}
     samples = [by_name[name] for name in run["split"]["valid"]]
-    workers = config.workers or len(os.sched_getaffinity(0))
+    workers = config.workers or cores()
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), workers)
     rules = [item.rule for item in found]

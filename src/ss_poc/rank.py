@@ -6,7 +6,6 @@ unlike those that are labelled or chosen already (farthest-first, Sener & Savare
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .artifacts import write_csv, write_json
+from .host import cores
 from .images import contact_sheet, decode_image, resize_image, save_image
 from .inference import Prediction, Predictor, coco_document, unsureness
 from .masks import draw_overlay
@@ -74,7 +74,7 @@ def look(files: Sequence[Path], folder: Path, predictor: Predictor | None, what:
         return Ranked(files[index].relative_to(folder).as_posix(), (image.shape[0], image.shape[1]), unsure,
                       describe(image))
 
-    found = ahead(one, len(files), len(os.sched_getaffinity(0)))
+    found = ahead(one, len(files), cores())
     return list(tqdm(found, total=len(files), desc=what, unit="image", disable=None))
 
 

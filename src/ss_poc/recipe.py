@@ -7,7 +7,6 @@ docs/training.md.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from statistics import median
 from typing import Any
 
 from .config import TrainConfig, format_size, parse_size
+from .host import cores, free_memory
 from .survey import Survey
 from .tiles import windows_along
 
-__all__ = ["Choice", "Machine", "choose", "free_memory", "machine", "table", "window"]
+__all__ = ["Choice", "Machine", "choose", "machine", "table", "window"]
 
 # Below this thickness and extent, in network pixels, objects were lost more often than they were found.
 LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
@@ -64,22 +64,7 @@ def machine(gpus: int) -> Machine:
     """This machine, with that many GPUs."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
-    return Machine(len(os.sched_getaffinity(0)), gpus, free_memory(), bool(flags & {"avx512_bf16", "amx_bf16"}))
-
-
-def free_memory() -> int:
-    """Bytes this process may still use: the machine's available memory, or what the container's limit leaves."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        free = int(lines.get("MemAvailable", f"{free // 1024} kB").split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
-        stat = Path("/sys/fs/cgroup/memory.stat")  # files once read count as used, but go when memory is asked for
-        counts = dict(line.split() for line in stat.read_text().splitlines()) if stat.is_file() else {}
-        free = min(free, max(0, int(text) - int(used.read_text()) + int(counts.get("inactive_file", 0))))
-    return free
+    return Machine(cores(), gpus, free_memory(), bool(flags & {"avx512_bf16", "amx_bf16"}))
 
 
 def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, int]],

@@ -173,7 +173,7 @@ def find_rule(plain: Rule, tally: Tally) -> Found:
 def count_grid(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> np.ndarray:
     """Pixels that every rule of a grid marks in one class of one image, exactly as `masks.refine` would.
 
-    Only the part of the image where anything is above the lowest threshold is looked at. Components are found once
+    Only the part of the image where anything is above the threshold is looked at. Components are found once
     for each threshold and dilation, and taken largest first: the mask of each minimum area is then one already seen
     plus some components, so its counts are running sums.
 
@@ -190,20 +190,22 @@ def count_grid(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> 
         return counts
     rules = [scaled_rule(pad, 0, probability_hw.shape, truth_hw.shape)[0] for pad in grid.pads]
     least = [scaled_rule(0, area, probability_hw.shape, truth_hw.shape)[1] for area in grid.areas]
-    large = resize_probability(probability_hw, truth_hw.shape)
-    part = _around(large >= grid.thresholds[0], max(rules) + 1)
-    large, truth = np.ascontiguousarray(large[part]), np.ascontiguousarray(truth_hw[part])
+    large, truth = resize_probability(probability_hw, truth_hw.shape), truth_hw
     before = -1
     for t, proba in enumerate(grid.thresholds):
-        size = int(np.count_nonzero(large >= proba))
+        marked = large >= proba
+        size = int(np.count_nonzero(marked))
         if not size:
             break
         if size == before:  # masks of rising thresholds lie in one another: of the same size, they are the same
             counts[t] = counts[t - 1]
             continue
-        for p, pad in enumerate(rules):
-            counts[t, p] = _count_areas(threshold_and_pad(large, proba, pad), truth, least)
         before = size
+        part = _around(marked, max(rules) + 1)
+        large, truth = np.ascontiguousarray(large[part]), np.ascontiguousarray(truth[part])
+        true_at = np.flatnonzero(truth)
+        for p, pad in enumerate(rules):
+            counts[t, p] = _count_areas(threshold_and_pad(large, proba, pad), true_at, least)
     return counts
 
 
@@ -217,19 +219,19 @@ def _around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _count_areas(mask: np.ndarray, truth: np.ndarray, least_areas: Sequence[float]) -> np.ndarray:
-    """Mask and hit pixels for each minimum area, (areas, hull or not, 2) int64."""
+def _count_areas(mask: np.ndarray, true_at: np.ndarray, least_areas: Sequence[float]) -> np.ndarray:
+    """Mask and hit pixels for each minimum area, (areas, hull or not, 2) int64; `true_at`: where the truth is, flat."""
     count, labelled, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    hits = np.bincount(labelled[truth], minlength=count)[1:]
+    hits = np.bincount(labelled.ravel()[true_at], minlength=count)[1:]
     order = np.argsort(-areas, kind="stable")
     sums = np.concatenate([[[0, 0]], np.cumsum(np.stack([areas[order], hits[order]], axis=1), axis=0)])
     kept = [int(np.count_nonzero(areas >= least)) if least > 1 else len(areas) for least in least_areas]
-    hulls = dict(_hull_counts(mask, labelled, order, truth, set(kept)))
+    hulls = dict(_hull_counts(mask, labelled, order, true_at, set(kept)))
     return np.array([[sums[number], hulls[number]] for number in kept], np.int64)
 
 
-def _hull_counts(mask: np.ndarray, labelled: np.ndarray, order: np.ndarray, truth: np.ndarray,
+def _hull_counts(mask: np.ndarray, labelled: np.ndarray, order: np.ndarray, true_at: np.ndarray,
                  wanted: set[int]) -> Iterator[tuple[int, tuple[int, int]]]:
     """For each wanted number of largest components: area of the union of their hulls, and its part in the truth."""
     contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -240,4 +242,4 @@ def _hull_counts(mask: np.ndarray, labelled: np.ndarray, order: np.ndarray, trut
         if number:
             cv2.fillConvexPoly(canvas, cv2.convexHull(outlines[int(order[number - 1]) + 1]), 1)
         if number in wanted:
-            yield number, (int(np.count_nonzero(canvas)), int(np.count_nonzero(canvas[truth])))
+            yield number, (int(np.count_nonzero(canvas)), int(np.count_nonzero(canvas.ravel()[true_at])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .data import Sample
+from .host import cores
 
 __all__ = ["Survey", "survey_samples"]
 
@@ -72,7 +72,7 @@ def survey_samples(samples: Sequence[Sample], classes: int, progress: bool = Fal
     """
     labelled = [sample for sample in samples if sample.regions]
     looked = labelled[::max(1, -(-len(labelled) // MOST_SAMPLES))]
-    with ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)))) as pool:
+    with ThreadPoolExecutor(min(4, cores())) as pool:
         looks = list(tqdm(pool.map(lambda sample: _look(sample, classes), looked), total=len(looked), desc="survey",
                           unit="image", disable=None if progress else True))
     areas = [area for look in looks for area in look.areas] or [0.0]

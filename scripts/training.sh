@@ -1,0 +1,92 @@
+# shellcheck shell=sh disable=SC2154  # docker.sh sets target; trainer.sh and train_serve.sh set mode
+# Where training runs: in .venv, or in a container that reads coco-annotator/datasets, writes result/ and deploy/, and sees
+# nothing else of this machine but the files that flags name. Sourced after docker.sh.
+
+prepare_container() {
+    choose_gpu
+    image=ss-poc-trainer:$target
+    build_image "$image" Dockerfile requirements.lock requirements-gpu.txt pyproject.toml LICENSE trainer.sh scripts src
+    # Made here: the engine would make them as root.
+    mkdir -p coco-annotator/datasets result deploy
+}
+
+# prepare CHECK…: get the mode's Python ready, print what CHECK says. A check needs no packages: where this machine has a
+# Python, it comes before anything long.
+prepare() {
+    if [ "$mode" = docker ]; then
+        if python=$(find_python 2>/dev/null); then names=$("$@") || exit "$?"; fi
+        prepare_container
+        [ -n "$python" ] || python="" names=$("$@") || exit "$?"
+    elif [ "$mode" = native ]; then
+        python=$(find_python)
+        names=$("$@") || exit "$?"
+        training_env
+    else
+        python=.venv/bin/python
+        names=$("$@") || exit "$?"
+    fi
+}
+
+# Names that follow from the flags, by the Python of this machine or, where it has none, of the image.
+check_flags() {
+    if [ -n "$python" ]; then PYTHONPATH=src "$python" -m ss_poc.config "$@"; else project_python -m ss_poc.config "$@"; fi
+}
+
+# here FOLDER [readonly]: a folder of the project, for --mount.
+here() { say "type=bind,source=$(pwd)/$1,target=/app/$1${2:+,$2}"; }
+
+# project_python ARGUMENT… : Python with the packages of training, in whichever mode; may write data sets.
+project_python() {
+    if [ "$mode" = docker ]; then
+        docker run --rm --user "$(container_user)" --env PYTHONPATH=src --mount "$(here coco-annotator/datasets)" \
+            --mount "$(here result readonly)" --entrypoint .venv/bin/python "$image" "$@"
+    else
+        PYTHONPATH=src .venv/bin/python "$@"
+    fi
+}
+
+# train_in_container FLAG… : trainer.sh in a container. What flags name ($names, from its fifth line on) outside of the
+# mounted folders is shown to it where the flag will look.
+train_in_container() {
+    set -- "$image" "$@"
+    while IFS= read -r file; do
+        case $file in
+        '' | coco-annotator/datasets/* | result/*) ;;
+        /*) set -- --mount "type=bind,source=$file,target=$file,readonly" "$@" ;;
+        *) set -- --mount "type=bind,source=$(pwd)/$file,target=/app/$file,readonly" "$@" ;;
+        esac
+    done <<TEXT
+$(say "$names" | sed 1,4d)
+TEXT
+    [ "$target" = cpu ] || set -- --gpus all "$@"
+    if [ -t 1 ]; then set -- --tty "$@"; fi
+    container=ss-poc-trainer-$$
+    trap stop_training INT TERM HUP
+    docker run --rm --name "$container" --user "$(container_user)" --cap-drop ALL --security-opt no-new-privileges \
+        ${TRAINER_MEMORY:+--memory "$TRAINER_MEMORY"} ${TRAINER_CPUS:+--cpus "$TRAINER_CPUS"} \
+        --mount "$(here coco-annotator/datasets readonly)" --mount "$(here result)" --mount "$(here deploy)" "$@" &
+    wait "$!"
+}
+
+# Files are written whole, then renamed: nothing is lost by stopping at once.
+stop_training() {
+    trap '' INT TERM HUP
+    docker kill "$container" >/dev/null 2>&1 || true
+    wait
+    say "" "stopped; go on with the same command and --resume" >&2
+    exit 130
+}
+
+# Curves of all runs, in a browser.
+board() {
+    port=${PORT:-6006}
+    choose_mode ss-poc-trainer:cpu
+    say "curves: http://127.0.0.1:$port/   (end it with Ctrl-C)"
+    if [ "$mode" = docker ]; then
+        prepare_container
+        exec docker run --rm --init --user "$(container_user)" --publish "${HOST:-127.0.0.1}:$port:6006" \
+            --mount "$(here result readonly)" --entrypoint .venv/bin/tensorboard "$image" --logdir result --bind_all
+    fi
+    training_env
+    exec .venv/bin/tensorboard --logdir result --host "${HOST:-127.0.0.1}" --port "$port"
+}

@@ -1,0 +1,53 @@
+"""What this process may use of the machine: less than all of it where it runs in a container."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from pathlib import Path
+
+__all__ = ["cores", "free_memory", "give_memory_back"]
+
+CGROUP, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")
+
+
+def cores() -> int:
+    """Cores to keep busy: those this process may run on, or as many as the container's quota pays for."""
+    count = len(os.sched_getaffinity(0))
+    # Microseconds of processor time, and of the period they are granted for; "max" or -1 where there is no limit.
+    words = [*_words("cpu.max"), *_words("cpu/cpu.cfs_quota_us"), *_words("cpu/cpu.cfs_period_us")]
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit():
+        count = min(count, max(1, math.ceil(int(words[0]) / int(words[1]))))
+    return count
+
+
+def free_memory() -> int:
+    """Bytes this process may still use: the machine's available memory, or what the container's limit leaves."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if MEMINFO.is_file():
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
+        free = int(lines.get("MemAvailable", f"{free // 1024} kB").split()[0]) * 1024
+    # Version 2 of control groups, then version 1. Files once read count as used, but go when memory is asked for.
+    for limit, used, stat, idle in (("memory.max", "memory.current", "memory.stat", "inactive_file"),
+                                    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes",
+                                     "memory/memory.stat", "total_inactive_file")):
+        most, taken, counts = _words(limit), _words(used), _words(stat)
+        if most and taken and most[0].isdigit():
+            files = int(counts[counts.index(idle) + 1]) if idle in counts else 0
+            free = min(free, max(0, int(most[0]) - int(taken[0]) + files))
+    return free
+
+
+def _words(name: str) -> list[str]:
+    """What a file of the kernel's control groups says, none where it is not there."""
+    path = CGROUP / name
+    return path.read_text().split() if path.is_file() else []
+
+
+def give_memory_back() -> None:
+    """Return to the system what this process has freed; the C library would keep it: 50 MB once a graph is loaded."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another C library than glibc
+        return

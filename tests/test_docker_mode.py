@@ -1,0 +1,108 @@
+"""What the scripts make of the Docker engine they find, told by a stand-in for the docker command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Answers as an engine would that has the images of HAS, and cannot pull others.
+DOCKER = r"""#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$1" in
+version) [ -z "$REFUSES" ] || { echo "$REFUSES" >&2; exit 1; }; echo 28.0.0 ;;
+info) echo "$RUNTIMES" ;;
+image) case " $HAS " in *" $3 "*) echo "sha256:1" ;; *) exit 1 ;; esac ;;
+pull) echo "no such host" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Call functions of scripts/docker.sh with the stand-in first on the PATH."""
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+
+    def run(command: str, path: str = f"{docker.parent}:{os.environ['PATH']}",
+            **environment: str) -> subprocess.CompletedProcess[str]:
+        script = f". scripts/setup.sh; . scripts/docker.sh; {command}"
+        return subprocess.run(["sh", "-eu", "-c", script], cwd=ROOT, text=True, capture_output=True, timeout=30, env={
+            "CALLS": str(tmp_path / "calls"), "HAS": "", "REFUSES": "", "RUNTIMES": "{}", "HOME": str(tmp_path),
+            "PATH": path, **environment})
+
+    return run
+
+
+CHOOSE = 'choose_mode ss-poc-trainer:cpu; say "chosen $mode"'
+BASE = "python:3.11.14-slim-bookworm"
+
+
+def test_an_engine_that_answers_and_has_the_base_image_is_used(ask):
+    assert ask(CHOOSE, HAS=BASE).stdout.splitlines() == [
+        "mode: docker (an engine answers; MODE=native does without)", "chosen docker"]
+
+
+def test_an_image_that_is_there_needs_no_base_image(ask):
+    assert ask(CHOOSE, HAS="ss-poc-trainer:cpu").stdout.splitlines()[-1] == "chosen docker"
+
+
+def test_native_is_what_was_asked_for(ask):
+    assert ask(CHOOSE, HAS=BASE, MODE="native").stdout.splitlines()[-1] == "chosen native"
+
+
+@pytest.mark.parametrize(("refuses", "said"), [
+    ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+     "may not use the Docker engine (sudo usermod -aG docker"),
+    ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+     "no Docker engine answers (sudo systemctl start docker)")])
+def test_an_engine_that_cannot_be_used_is_done_without_and_the_reason_is_said(ask, refuses, said):
+    done = ask(CHOOSE, HAS=BASE, REFUSES=refuses)
+    assert done.stdout.splitlines()[-1] == "chosen native" and said in done.stdout
+    wanted = ask(CHOOSE, HAS=BASE, REFUSES=refuses, MODE="docker")
+    assert wanted.returncode == 1 and "chosen" not in wanted.stdout
+    assert "MODE is docker, but" in wanted.stderr and said in wanted.stderr
+
+
+def test_without_a_docker_command_it_is_done_without(ask, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat", "sed", "timeout", "id"):
+        (tools / name).symlink_to(shutil.which(name))
+    assert "because no docker command is installed" in ask(CHOOSE, path=str(tools)).stdout
+
+
+def test_a_base_image_that_cannot_be_had_ends_in_native_or_in_one_sentence(ask):
+    assert ask(CHOOSE, BASE_IMAGE="mirror/python:3").stdout.splitlines()[-2:] == [
+        "mode: native (everything in .venv), because the image mirror/python:3 is neither here nor can it be pulled "
+        "(BASE_IMAGE names another, docker load brings one)", "chosen native"]
+    wanted = ask(CHOOSE, BASE_IMAGE="mirror/python:3", MODE="docker")
+    assert wanted.returncode == 1 and "mirror/python:3 is neither here" in wanted.stderr
+
+
+GPU = 'choose_gpu; say "target $target"'
+NVIDIA = '{"nvidia":{"path":"nvidia-container-runtime"},"runc":{"path":"runc"}}'
+
+
+@pytest.mark.parametrize(("runtimes", "gpu", "target"), [
+    (NVIDIA, "auto", "gpu"), (NVIDIA, "yes", "gpu"), (NVIDIA, "no", "cpu"), ('{"runc":{}}', "auto", "cpu"),
+    ('{"runc":{}}', "no", "cpu")])
+def test_containers_get_the_gpu_where_the_engine_can_give_it(ask, runtimes, gpu, target):
+    assert ask(GPU, RUNTIMES=runtimes, GPU=gpu).stdout.splitlines()[-1] == f"target {target}"
+
+
+def test_a_gpu_that_is_wanted_and_cannot_be_given_ends_with_what_to_do(ask):
+    done = ask(GPU, RUNTIMES='{"runc":{}}', GPU="yes")
+    assert done.returncode == 1 and "has no NVIDIA runtime" in done.stderr and "container toolkit" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "user"), [("[name=seccomp,profile=default]", f"{os.getuid()}:{os.getgid()}"),
+                                               ("[name=seccomp name=rootless]", "0:0")])
+def test_files_belong_to_the_user_with_and_without_root_in_the_engine(ask, options, user):
+    assert ask("container_user", RUNTIMES=options).stdout.strip() == user
