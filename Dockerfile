@@ -13,10 +13,11 @@ COPY wheelhouse /wheelhouse
 
 FROM wheels-${WHEELS} AS wheels
 
+# Whatever the umask they were checked out with: everybody may read them.
 FROM scratch AS code
-COPY trainer.sh pyproject.toml LICENSE /app/
-COPY scripts /app/scripts
-COPY src /app/src
+COPY --chmod=755 trainer.sh pyproject.toml LICENSE requirements-serve.lock /app/
+COPY --chmod=755 scripts /app/scripts
+COPY --chmod=755 src /app/src
 
 FROM ${BASE_IMAGE} AS base
 LABEL org.opencontainers.image.title="SS-PoC trainer" org.opencontainers.image.licenses="MIT" \

@@ -12,13 +12,13 @@ TEXT
 }
 
 prove() {
-    image=$(.venv/bin/python scripts/proof.py choose "$run")
+    image_file=$(project_python scripts/proof.py choose "$run")
     url="http://127.0.0.1:${PORT:-8892}/predict"
     mkdir -p "$run/prediction"
-    say "" "curl -X POST $url -F image=@$image"
-    curl -sS --fail-with-body -m 60 -X POST "$url" -F "image=@$image" -o "$run/prediction/proof.json"
-    .venv/bin/python scripts/proof.py show "$run/prediction/proof.json"
-    curl -sS --fail -m 60 -X POST "$url?format=png" -F "image=@$image" -o "$run/prediction/proof.png"
+    say "" "curl -X POST $url -F image=@$image_file"
+    curl -sS --fail-with-body -m 60 -X POST "$url" -F "image=@$image_file" -o "$run/prediction/proof.json"
+    project_python scripts/proof.py show "$run/prediction/proof.json"
+    curl -sS --fail -m 60 -X POST "$url?format=png" -F "image=@$image_file" -o "$run/prediction/proof.png"
     say "" "the answer as a picture: $run/prediction/proof.png" "" "$run/valid/valid_score.csv:"
     cat "$run/valid/valid_score.csv"
 }
@@ -32,12 +32,18 @@ _main() {
         esac
     done
     . scripts/setup.sh
+    . scripts/docker.sh
+    . scripts/image.sh
+    . scripts/training.sh
     require_curl
     started=$(date +%s)
+    choose_mode ss-poc-trainer:cpu
+    export MODE="$mode"
     [ -n "${chosen:-}" ] || set -- --reuse "$@"
     sh trainer.sh "$@"
     run=$(cat result/.latest_run)
     service_version=${run##*/} sh server.sh start
+    [ "$mode" != docker ] || prepare_container
     prove
     say "" "all done in $(($(date +%s) - started)) s; the service goes on until: sh server.sh stop"
 }

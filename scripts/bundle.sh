@@ -21,7 +21,9 @@ load() {
     [ "$version" != "$image" ] || fail "$file holds ${image:-no image}, not one of ours" "name the file that sh server.sh bundle wrote"
     say "loaded the image $image"
     # Out of the image, so that deploy and rollback find the version here as well.
-    rm -rf "$bento" && mkdir -p "$(dirname "$bento")"
-    from=$(docker create "$image") && docker cp -q "$from:/app/$bento" "$bento" && docker rm "$from" >/dev/null
+    mkdir -p deploy/KerasSegmentationService/segment
+    from=$(docker create "$image") && rm -rf "deploy/.loaded"
+    docker cp "$from:/app/$bento" deploy/.loaded >/dev/null && docker rm "$from" >/dev/null
+    rm -rf "$bento" && mv deploy/.loaded "$bento"
     start
 }

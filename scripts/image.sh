@@ -54,3 +54,25 @@ build_failed() {
     fail "the image could not be built" \
         "read the lines above (PIP_INDEX_URL, HTTPS_PROXY and EXTRA_CA=FILE are obeyed; docs/air-gapped.md builds without a network)"
 }
+
+# Fill wheelhouse/ for builds without a network: in the base image where there is Docker, so that its Python fits.
+wheelhouse() {
+    files="requirements.lock requirements-serve.lock"
+    [ "${GPU:-no}" != yes ] || files="$files requirements-gpu.txt requirements-serve-gpu.txt"
+    choose_mode none
+    mkdir -p wheelhouse
+    if [ "$mode" = docker ]; then
+        # shellcheck disable=SC2086  # a list of names
+        (umask 077 && pip_conf >wheelhouse/.pip_conf && trap 'rm -f wheelhouse/.pip_conf' EXIT &&
+            docker run --rm --user "$(container_user)" --env HOME=/tmp --env HTTP_PROXY --env HTTPS_PROXY --env NO_PROXY \
+                --mount "type=bind,source=$(pwd),target=/app,readonly" --workdir /app \
+                --mount "type=bind,source=$(pwd)/wheelhouse,target=/app/wheelhouse" \
+                --mount "type=bind,source=$(pwd)/wheelhouse/.pip_conf,target=/run/secrets/pip_conf,readonly" \
+                ${EXTRA_CA:+--mount "type=bind,source=$EXTRA_CA,target=/run/secrets/ca,readonly"} \
+                "$BASE_IMAGE" sh scripts/wheels.sh $files)
+    else
+        # shellcheck disable=SC2086
+        sh scripts/wheels.sh $files
+    fi
+    say "wheelhouse/ holds $(find wheelhouse -name '*.whl' | wc -l) wheels, $(du -sm wheelhouse | cut -f1) MB: take this folder along"
+}

@@ -27,7 +27,7 @@ def choose(run: Path) -> str:
             overlap = int(coco_mask.area(coco_mask.merge(masks, intersect=True)))
             found[left["image"]] = found.get(left["image"], 0) + overlap
     folder = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]["img_path"]
-    return os.path.relpath(Path(folder) / max(found, key=lambda name: found[name]))
+    return os.path.relpath(run.parents[3] / folder / max(found, key=lambda name: found[name]))
 
 
 def shortened(value: Any) -> Any:

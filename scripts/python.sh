@@ -43,3 +43,12 @@ find_python() {
         "$(install_command "python$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" python3)"
     command -v "$found"
 }
+
+# pip_secrets PYTHON: where a container was given them, obey /run/secrets/pip_conf, where packages come from, and
+# /run/secrets/ca, one more certificate authority.
+pip_secrets() {
+    [ ! -f /run/secrets/pip_conf ] || export PIP_CONFIG_FILE=/run/secrets/pip_conf
+    [ -f /run/secrets/ca ] || return 0
+    "$1" -c 'from pip._vendor import certifi; print(certifi.contents())' | cat - /run/secrets/ca >/tmp/ca.pem
+    export PIP_CERT=/tmp/ca.pem
+}

@@ -5,7 +5,8 @@
 prepare_container() {
     choose_gpu
     image=ss-poc-trainer:$target
-    build_image "$image" Dockerfile requirements.lock requirements-gpu.txt pyproject.toml LICENSE trainer.sh scripts src
+    build_image "$image" Dockerfile requirements.lock requirements-gpu.txt requirements-serve.lock \
+        pyproject.toml LICENSE trainer.sh scripts src
     # Made here: the engine would make them as root.
     mkdir -p coco-annotator/datasets result deploy
 }
@@ -84,7 +85,7 @@ board() {
     say "curves: http://127.0.0.1:$port/   (end it with Ctrl-C)"
     if [ "$mode" = docker ]; then
         prepare_container
-        exec docker run --rm --init --user "$(container_user)" --publish "${HOST:-127.0.0.1}:$port:6006" \
+        exec docker run --rm --user "$(container_user)" --publish "${HOST:-127.0.0.1}:$port:6006" \
             --mount "$(here result readonly)" --entrypoint .venv/bin/tensorboard "$image" --logdir result --bind_all
     fi
     training_env

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ss_poc.artifacts import (
     ModelSpec,
     RunPaths,
     atomic_path,
+    data_path,
     deploy_folder,
     find_json,
     read_json,
@@ -546,3 +548,25 @@ def test_a_spec_with_a_checksum_of_nothing_is_refused(exported, digest):
     write_json(exported / "model.json", {**read_json(exported / "model.json"), "sha256": digest})
     with pytest.raises(ArtifactError, match="has the checksum"):
         read_spec(exported)
+
+
+# --- where a run's data lie
+
+
+@pytest.mark.parametrize(("given", "kept"), [
+    ("coco-annotator/datasets/demo", "coco-annotator/datasets/demo"), ("../photos", "../photos"),
+    ("./부품 사진/", "부품 사진"), ("{project}/photos", "photos"), ("/elsewhere/photos", "/elsewhere/photos")])
+def test_data_are_kept_so_that_a_run_means_the_same_where_the_project_has_another_place(tmp_path, monkeypatch, given,
+                                                                                     kept):
+    project, other = tmp_path / "project", tmp_path / "app"
+    for folder in (project, other):
+        folder.mkdir()
+    monkeypatch.chdir(project)
+    paths = RunPaths(Path("result"), "x", "v_1")
+    stored = data_path(paths, given.replace("{project}", str(project)))
+    assert stored == kept
+    update_run(paths, data={"img_path": stored, "json_path": stored})
+    shutil.copytree(project / "result", other / "result")
+    monkeypatch.chdir(tmp_path)
+    found = read_run(RunPaths(other / "result", "x", "v_1"))["data"]
+    assert found["img_path"] == found["json_path"] == os.path.normpath(other / kept)

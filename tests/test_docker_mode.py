@@ -16,8 +16,20 @@ echo "$*" >>"$CALLS"
 case "$1" in
 version) [ -z "$REFUSES" ] || { echo "$REFUSES" >&2; exit 1; }; echo 28.0.0 ;;
 info) echo "$RUNTIMES" ;;
-image) case " $HAS " in *" $3 "*) echo "sha256:1" ;; *) exit 1 ;; esac ;;
+image)
+    case "$*" in *ss-poc.inputs*) cat "$LABEL" 2>/dev/null; exit ;; esac
+    case " $HAS " in *" $3 "*) echo "sha256:1" ;; *) exit 1 ;; esac
+    ;;
 pull) echo "no such host" >&2; exit 1 ;;
+build)
+    [ -z "$BUILD_SAYS" ] || { echo "$BUILD_SAYS"; exit 1; }
+    for word; do
+        case $word in
+        ss-poc.inputs=*) printf '%s\n' "${word#ss-poc.inputs=}" >"$LABEL" ;;
+        id=pip_conf,src=*) cp "${word#id=pip_conf,src=}" "$CALLS.pip_conf" ;;
+        esac
+    done
+    ;;
 esac
 """
 
@@ -32,9 +44,10 @@ def ask(tmp_path):
 
     def run(command: str, path: str = f"{docker.parent}:{os.environ['PATH']}",
             **environment: str) -> subprocess.CompletedProcess[str]:
-        script = f". scripts/setup.sh; . scripts/docker.sh; {command}"
+        script = f". scripts/setup.sh; . scripts/docker.sh; . scripts/image.sh; {command}"
         return subprocess.run(["sh", "-eu", "-c", script], cwd=ROOT, text=True, capture_output=True, timeout=30, env={
             "CALLS": str(tmp_path / "calls"), "HAS": "", "REFUSES": "", "RUNTIMES": "{}", "HOME": str(tmp_path),
+            "BUILD_SAYS": "", "LABEL": str(tmp_path / "label"),
             "PATH": path, **environment})
 
     return run
@@ -106,3 +119,51 @@ def test_a_gpu_that_is_wanted_and_cannot_be_given_ends_with_what_to_do(ask):
                                                ("[name=seccomp name=rootless]", "0:0")])
 def test_files_belong_to_the_user_with_and_without_root_in_the_engine(ask, options, user):
     assert ask("container_user", RUNTIMES=options).stdout.strip() == user
+
+
+# --- images
+
+
+BUILD = "target=cpu; build_image ss-poc-trainer:cpu {dockerfile} {source}"
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A Dockerfile and a source file, and the command that builds an image of them."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "code.py").write_text("first\n")
+    return BUILD.format(dockerfile=tmp_path / "Dockerfile", source=tmp_path / "src")
+
+
+def builds(tmp_path: Path) -> list[str]:
+    return [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("build ")]
+
+
+def test_an_image_is_built_once_and_again_where_what_it_is_made_of_changed(ask, tmp_path, sources):
+    for _ in range(2):
+        assert ask(sources).returncode == 0
+    assert len(builds(tmp_path)) == 1
+    (tmp_path / "src" / "code.py").write_text("second\n")
+    assert "building the image" in ask(sources).stdout and len(builds(tmp_path)) == 2
+    ask(sources, BASE_IMAGE="mirror/python:3")
+    assert len(builds(tmp_path)) == 3 and "BASE_IMAGE=mirror/python:3" in builds(tmp_path)[-1]
+
+
+def test_addresses_with_passwords_go_into_a_secret_and_not_into_the_command(ask, tmp_path, sources):
+    index = "https://user:geheim@mirror.plant/simple"
+    done = ask(sources, PIP_INDEX_URL=index, PIP_TRUSTED_HOST="mirror.plant", EXTRA_CA="/etc/plant.pem")
+    assert done.returncode == 0
+    assert "geheim" not in builds(tmp_path)[0] and "--secret id=ca,src=/etc/plant.pem" in builds(tmp_path)[0]
+    assert (tmp_path / "calls.pip_conf").read_text().splitlines() == [
+        "[global]", f"index-url = {index}", "trusted-host = mirror.plant"]
+
+
+@pytest.mark.parametrize(("says", "expected"), [
+    ("ERROR: BuildKit is enabled but the buildx component is missing or broken.", "this Docker has no BuildKit"),
+    ("write /app/.venv/x: no space left on device", "the disk is full"),
+    ("ERROR: Could not find a version that satisfies the requirement x", "the image could not be built")])
+def test_a_build_that_fails_ends_in_one_sentence_and_what_to_do(ask, sources, says, expected):
+    done = ask(sources + "; say went on", BUILD_SAYS=says)
+    assert done.returncode == 1 and "went on" not in done.stdout
+    assert says in done.stderr and f"error: {expected}" in done.stderr and "to do:" in done.stderr

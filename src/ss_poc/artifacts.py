@@ -22,8 +22,8 @@ from .errors import ArtifactError, ConfigError
 __all__ = [
     "CARD_FILE", "GRAPH_FILE", "OPERATING_FILE", "RLE_COLUMNS", "RULES_JSON", "SAMPLES", "SERVICE", "SPEC_FILE",
     "ModelSpec", "RunPaths",
-    "atomic_path", "deploy_folder", "find_json", "read_csv", "read_floors", "read_json", "read_rules", "read_run",
-    "read_spec", "remove_leftovers", "sha256_file", "update_run", "write_csv", "write_json", "write_rules",
+    "atomic_path", "data_path", "deploy_folder", "find_json", "read_csv", "read_floors", "read_json", "read_rules",
+    "read_run", "read_spec", "remove_leftovers", "sha256_file", "update_run", "write_csv", "write_json", "write_rules",
     "write_text",
 ]
 
@@ -328,9 +328,23 @@ def read_floors(path: Path, labels: Sequence[str]) -> tuple[float, ...]:
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """What run.json says of the run."""
+    """What run.json says of the run, with absolute paths of its data."""
     run: dict[str, Any] = read_json(paths.require().run_json)
+    for name in ("json_path", "img_path"):
+        if name in run.get("data", {}):
+            run["data"][name] = os.path.abspath(paths.result.parent / run["data"][name])
     return run
+
+
+def data_path(paths: RunPaths, path: str) -> str:
+    """A path as run.json keeps it: from the folder that holds `result`, unless it was given as an absolute one outside.
+
+    So a run means the same on the machine and in a container, where that folder has another name.
+    """
+    project = os.path.abspath(paths.result.parent)
+    absolute = os.path.abspath(path)
+    inside = Path(absolute).is_relative_to(project)
+    return os.path.relpath(absolute, project) if inside or not os.path.isabs(path) else absolute
 
 
 def update_run(paths: RunPaths, **sections: Any) -> None:

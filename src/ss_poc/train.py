@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .artifacts import RunPaths, find_json, read_json, read_run, remove_leftovers, update_run
+from .artifacts import RunPaths, data_path, find_json, read_run, remove_leftovers, update_run
 from .config import TrainConfig, from_flags
 from .data import Dataset, Sample, load_coco, split_samples
 from .errors import ArtifactError, ConfigError, run_command
@@ -91,8 +91,10 @@ def _run_of(weights: str) -> dict[str, Any]:
     """What the run that a weights file belongs to was, where it still lies in its folder; {} otherwise."""
     if not weights.endswith(".keras"):
         return {}
-    run_json = Path(weights).resolve().parent.parent / "run.json"
-    return read_json(run_json) if run_json.is_file() else {}
+    folder = Path(weights).resolve().parent.parent
+    if not (folder / "run.json").is_file() or len(folder.parents) < 4:
+        return {}
+    return read_run(RunPaths(folder.parents[2], folder.parents[1].name, folder.name))
 
 
 def _like(config: TrainConfig, before: dict[str, Any]) -> TrainConfig:
@@ -204,8 +206,8 @@ def _write_start(paths: RunPaths, config: TrainConfig, dataset: Dataset, names: 
         counts[finding.code] = counts.get(finding.code, 0) + 1
     update_run(
         paths, status="started", config=dataclasses.asdict(config), versions=versions,
-        data={"name": dataset.name, "json_path": os.path.abspath(config.json_path),
-              "img_path": os.path.abspath(config.img_path), "fingerprint": dataset.fingerprint,
+        data={"name": dataset.name, "json_path": data_path(paths, config.json_path),
+              "img_path": data_path(paths, config.img_path), "fingerprint": dataset.fingerprint,
               "images": len(dataset.samples), "labels": dataset.labels, "colors": dataset.colors,
               "category_ids": dataset.category_ids, "findings": counts},
         survey=survey, recipe=rows, split=names)
