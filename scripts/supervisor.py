@@ -10,6 +10,7 @@ version leave, those of the next take requests from the same queue. Workers that
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -72,9 +73,12 @@ class Worker:
             self._pump.join(2)
             raise Failure(f"version {self.version} could not be started:\n" + "\n".join(self.last_lines))
 
-    def stop(self, seconds: float) -> None:
-        """Let it answer what it has accepted, for so many seconds at most."""
-        if seconds:
+    def stop(self, seconds: float, replaced: bool = False) -> None:
+        """Let it answer what it has accepted, for so many seconds at most; say whether others serve in its place."""
+        if replaced:
+            with contextlib.suppress(OSError):  # it may be dead
+                self.lifeline.send(b"r")
+        elif seconds:
             self.process.terminate()
         try:
             self.process.wait(seconds)
@@ -123,7 +127,7 @@ class Supervisor:
             if version != self.version:
                 self.previous, self.version = self.version, version
             self.note()
-        threading.Thread(target=stop_all, args=(old, STOP_SECONDS), daemon=True).start()
+        threading.Thread(target=stop_all, args=(old, STOP_SECONDS, True), daemon=True).start()
         return f"version {version} is served" + (f", in place of {self.previous}" if self.previous else "")
 
     def rollback(self) -> str:
@@ -190,9 +194,9 @@ class Supervisor:
             (self.state / name).unlink(missing_ok=True)
 
 
-def stop_all(workers: list[Worker], seconds: float) -> None:
+def stop_all(workers: list[Worker], seconds: float, replaced: bool = False) -> None:
     """Stop workers side by side."""
-    threads = [threading.Thread(target=worker.stop, args=(seconds,)) for worker in workers]
+    threads = [threading.Thread(target=worker.stop, args=(seconds, replaced)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:

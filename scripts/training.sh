@@ -14,18 +14,14 @@ prepare_container() {
 # prepare CHECK…: get the mode's Python ready, print what CHECK says. A check needs no packages: where this machine has a
 # Python, it comes before anything long.
 prepare() {
-    if [ "$mode" = docker ]; then
-        if python=$(find_python 2>/dev/null); then names=$("$@") || exit "$?"; fi
-        prepare_container
-        [ -n "$python" ] || python="" names=$("$@") || exit "$?"
-    elif [ "$mode" = native ]; then
-        python=$(find_python)
-        names=$("$@") || exit "$?"
-        training_env
-    else
-        python=.venv/bin/python
-        names=$("$@") || exit "$?"
-    fi
+    case $mode in
+    image) python=.venv/bin/python ;;
+    native) python=$(find_python) ;;
+    docker) python=$(find_python 2>/dev/null) || python='' ;;
+    esac
+    [ -z "$python" ] || names=$("$@") || exit "$?"
+    case $mode in native) training_env ;; docker) prepare_container ;; esac
+    [ -n "$python" ] || names=$("$@") || exit "$?"
 }
 
 # Names that follow from the flags, by the Python of this machine or, where it has none, of the image.

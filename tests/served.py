@@ -91,12 +91,13 @@ class Load:
     port: int
     data: bytes
     clients: int
+    path: str = "/predict"
     statuses: list[int] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Load:
-        self._threads = [threading.Thread(target=self._ask) for _ in range(self.clients)]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
@@ -106,11 +107,14 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
-    def _ask(self) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
+    def _ask(self, number: int) -> None:
+        # Every other client opens a connection for each request.
+        limits = httpx.Limits(max_keepalive_connections=0) if number % 2 else httpx.Limits()
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, limits=limits) as client:
             while not self.stop.is_set():
                 try:
-                    answer = client.post("/predict", files={"image": ("photo.png", self.data)})
+                    answer = (client.post(self.path, files={"image": ("photo.png", self.data)}) if self.data
+                              else client.get(self.path))
                     self.statuses.append(answer.status_code)
                 except httpx.TransportError as error:
                     self.broken.append(f"{type(error).__name__}: {error}")

@@ -75,7 +75,8 @@ def rename(models: Path, version: str) -> None:
 
 
 def test_versions_are_exchanged_and_rolled_back_without_a_dropped_request(site, labelled):
-    with Load(site.port, (labelled / "01.png").read_bytes(), 8) as load:
+    photo = (labelled / "01.png").read_bytes()
+    with Load(site.port, photo, 8) as load, Load(site.port, b"", 2, path="/readyz") as asked:
         time.sleep(0.5)
         deployed = site.ask("deploy", "v_2")
         assert deployed.returncode == 0 and "version v_2 is served, in place of v_1" in deployed.stdout
@@ -86,6 +87,7 @@ def test_versions_are_exchanged_and_rolled_back_without_a_dropped_request(site, 
         time.sleep(2)
         assert site.version() == "v_1"
     assert set(load.statuses) == {200} and load.broken == [] and len(load.statuses) > 50
+    assert set(asked.statuses) == {200} and asked.broken == [], "the service is ready all the while"
     status = site.ask("status").stdout
     assert "version v_1 is served by 1 of 1 workers" in status and "before it: version v_2" in status
 

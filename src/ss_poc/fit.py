@@ -48,6 +48,8 @@ PLATEAU_PATIENCE = 5
 # A validation takes about a third of the time of training on as many pixels; of a budget it may have a twelfth.
 VALIDATION_PART = 1 / 12
 MOST_EPOCHS = 100_000
+# Seconds that writing model and checkpoint may take before it was measured.
+WRITING = 3.0
 # Bytes of decoded regions, where whole images do not fit the memory.
 MOST_REGIONS = 1.2e9
 # Bytes of windows to validate on.
@@ -215,6 +217,7 @@ class Progress(keras.callbacks.Callback):
         self._writer: Any = None
         self.clock = Clock(started)
         self._by_time = TimeSchedule(config.lr, config.seconds, self.clock) if config.budget else None
+        self._estimated = False
         self._by_epoch = EpochSchedule(config.lr, min(100, steps * 2))
         self._bar = Bar(config, steps)
         self._epoch_began = self._pace_began = time.monotonic()
@@ -246,6 +249,12 @@ class Progress(keras.callbacks.Callback):
         return round(self._paced * self.config.batch_size / max(1e-9, self._pace_seconds), 2) if self._paced else 0.0
 
     _pace_seconds = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        if self._by_time and not self._estimated:
+            # Without, a first validation on large photographs could begin too late to end in time.
+            self._by_time.took(self._validator.estimate(self._served), WRITING)
+            self._estimated = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch_began = time.monotonic()

@@ -28,10 +28,16 @@ _host: ContextVar[str] = ContextVar("host", default="")
 
 
 class Life:
-    """Where the service is in its life: `ready` after the first inference, `draining` once it was told to stop."""
+    """Where the service is in its life: `ready` after the first inference, `draining` once it was told to stop, and
+    `replaced` where another process has taken over its port: then the service goes on, though this process leaves."""
 
     def __init__(self) -> None:
-        self.ready = self.draining = False
+        self.ready = self.draining = self.replaced = False
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether clients may go on asking at this address."""
+        return self.ready and (self.replaced or not self.draining)
 
 
 def error_response(error: SegmentError) -> JSONResponse:

@@ -108,7 +108,7 @@ class Readiness:
             await self.app(scope, receive, send)
             return
         life, served = APP.state.life, getattr(APP.state, "served", None)
-        body: dict[str, Any] = {"ready": life.ready and not life.draining, "draining": life.draining}
+        body: dict[str, Any] = {"ready": life.takes_requests, "draining": life.draining}
         if served:
             body |= {"version": served.predictor.spec.version, "engine": served.predictor.engine,
                      "engines_refused": served.predictor.refused}
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         from .worker import serve
 
-        serve(BENTOML.to_asgi(), options.fd, options.lifeline, CONFIG)
+        serve(BENTOML.to_asgi(), options.fd, options.lifeline, CONFIG, APP.state.life)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
     run = read_run(paths)
+    predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
     by_name = {sample.name: sample for sample in dataset.samples}
     samples = [by_name[name] for name in run["split"]["valid"]]
     workers = config.workers or cores()
-    predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), workers)
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["Validator"]
 
 # The search will choose thresholds among more of them; these tell whether there is anything to find.
 THRESHOLDS = (0.2, 0.35, 0.5, 0.65, 0.8)
+# Batches that tell how long all will take, the first one not counted.
+TRIED = 5
 
 
 class Validator:
@@ -47,6 +50,19 @@ class Validator:
             losses += [float(loss)] * len(images)
             counts += found.numpy()
         return {"val_loss": float(np.mean(losses)), **scores(counts)}
+
+    def estimate(self, model: keras.Model) -> float:
+        """Seconds that `run` is going to take, from a few batches; what is traced and decoded for it is kept."""
+        if self._step is None:
+            self._step = self._compiled(model)
+        timed = []
+        for index in range(min(TRIED, len(self._windows))):
+            began = time.monotonic()
+            images, bits = self._windows.batch(index)
+            true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
+            self._step(tf.constant(images), tf.constant(true))[0].numpy()
+            timed.append(time.monotonic() - began)
+        return float(np.mean(timed[1:] or timed)) * len(self._windows)  # the first one is traced
 
     def _compiled(self, model: keras.Model) -> Callable[..., Any]:
         @tf.function(reduce_retracing=True)

@@ -255,7 +255,7 @@ async def metrics(request: Request) -> Response:
     spec = served.predictor.spec
     INFO.labels(spec.name, spec.version, served.predictor.engine).set(1)
     QUEUE.set(request.app.state.gate.inside)
-    READY.set(life.ready and not life.draining)
+    READY.set(life.takes_requests)
     for item in served.drift.report()["measures"]:
         DRIFT.labels(item["measure"]).set(item["index"])
     return Response(metrics_text(), media_type=METRICS_TYPE)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .config import ServeConfig
+from .guard import Life
 
 __all__ = ["serve"]
 
@@ -54,9 +55,9 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, lifeline: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, lifeline: int | None, life: Life) -> None:
         super().__init__(config)
-        self._lifeline = lifeline
+        self._lifeline, self._life = lifeline, life
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -65,7 +66,8 @@ class _Server(uvicorn.Server):
             threading.Thread(target=self._stop_when_alone, args=(self._lifeline,), daemon=True).start()
 
     def _stop_when_alone(self, lifeline: int) -> None:
-        os.read(lifeline, 1)  # nothing is ever sent: it returns when whoever holds the other end is gone
+        # A byte says that others serve in its place; nothing, that whoever holds the other end is gone.
+        self._life.replaced = bool(os.read(lifeline, 1))
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,23 +75,25 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         until = time.monotonic() + SETTLE
+        await asyncio.sleep(0.05)  # what was accepted a moment ago is not among the connections yet
         while self.server_state.connections and time.monotonic() < until:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
 
 
-def serve(app: ASGIApp, fd: int, lifeline: int | None, config: ServeConfig) -> None:
-    """Serve until SIGTERM, or until the other end of the lifeline is closed.
+def serve(app: ASGIApp, fd: int, lifeline: int | None, config: ServeConfig, life: Life) -> None:
+    """Serve until SIGTERM, or until the other end of the lifeline is closed or says something.
 
     Args:
         app: the application.
         fd: of a listening TCP socket.
         lifeline: of a socket that is told `ready` once requests are accepted.
         config: whose time limit running requests are given at the end.
+        life: is told when others take over.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     listening = socket.socket(fileno=fd)
     settings = uvicorn.Config(app, http=_Protocol, log_config=None, access_log=False, server_header=False,
                               timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=config.timeout)
-    _Server(settings, lifeline).run(sockets=[listening])
+    _Server(settings, lifeline, life).run(sockets=[listening])

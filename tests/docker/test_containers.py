@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -86,14 +87,14 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(engine: str) -> Iterator[Project]:
     """The project, with a space and Korean in its place; its images stay for the next run of the tests."""
-    folder = tmp_path_factory.mktemp("docker") / "내 project"
+    place = Path(tempfile.mkdtemp(prefix="ss-poc-docker-"))  # pytest's own folders are root's alone
+    place.chmod(0o755)
+    folder = place / "내 project"
     folder.mkdir()
-    for parent in folder.parents:  # pytest's own folders are root's alone
-        if parent.stat().st_uid == 0 and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
     yield Project(folder)
+    shutil.rmtree(place)
     for name in docker("ps", "-aq", "--filter", f"name=ss-poc-{PORT}").split():
         docker("rm", "-f", name)
 
@@ -170,12 +171,12 @@ def test_photographs_outside_of_the_project_are_shown_to_the_container(project, 
 
 
 def test_an_interrupt_stops_the_container_and_the_run_can_be_resumed(project, trained):
-    flags = (*TRAIN[:2], "--model_name", "v_interrupted", "--epoch", "40", *TRAIN[4:])
+    flags = (*TRAIN[:2], "--model_name", "v_interrupted", "--epoch", "12", *TRAIN[4:])
     with open(project.folder / "log", "w") as log:
         process = subprocess.Popen(**project.command("sh", "trainer.sh", *flags), stdout=log, stderr=log,
                                    start_new_session=True)
         until = time.monotonic() + 180
-        while "epoch 2 " not in Path(log.name).read_text():
+        while "epoch 2/" not in Path(log.name).read_text():
             assert time.monotonic() < until and process.poll() is None, Path(log.name).read_text()
             time.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)
@@ -224,9 +225,9 @@ def test_a_gpu_that_is_wanted_and_is_not_there_ends_in_one_sentence(project):
 # --- serving
 
 
-def ask(path: str, photo: Path | None = None, port: str = PORT) -> tuple[int, bytes]:
+def ask(path: str, photo: Path | None = None, place: tuple[str, int] = ("127.0.0.1", int(PORT))) -> tuple[int, bytes]:
     """Status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+    connection = http.client.HTTPConnection(*place, timeout=30)
     if photo:
         body = (b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + photo.read_bytes()
                 + b"\r\n--x--\r\n")
@@ -247,19 +248,25 @@ def served(project: Project, trained: object) -> Iterator[str]:
 
 
 class Load:
-    """Clients that ask until they are told to stop, and what they were answered."""
+    """Clients that ask until they are told to stop, and what they were answered: statuses and names of errors.
 
-    def __init__(self, photo: Path, clients: int = 4) -> None:
-        self.statuses: list[int] = []
+    They ask the container itself: what the engine holds on the published port accepts before it knows whether anybody
+    listens inside.
+    """
+
+    def __init__(self, container: str, photo: Path, clients: int = 4) -> None:
+        self.answers: list[int | str] = []
+        address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", container)
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(photo,)) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._ask, args=(photo, (address, 8892))) for _ in range(clients)]
 
-    def _ask(self, photo: Path) -> None:
+    def _ask(self, photo: Path, place: tuple[str, int]) -> None:
         while not self._stop.is_set():
             try:
-                self.statuses.append(ask("/predict", photo)[0])
-            except OSError:
-                self.statuses.append(0)
+                self.answers.append(ask("/predict", photo, place)[0])
+            except OSError as error:
+                self.answers.append(type(error).__name__)
+                time.sleep(0.01)
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -324,13 +331,13 @@ def test_versions_are_exchanged_inside_without_a_failed_request(project, served,
                       "--entrypoint", ".venv/bin/python", "ss-poc-trainer:cpu", "-m", "ss_poc.bento_deploy",
                       "--img_dir_name", "tiny", "--model_name", "v_2")
     assert "packaged" in packaged
-    with Load(photo) as load:
+    with Load(served, photo) as load:
         deployed = project.run("sh", "server.sh", "deploy", "v_2")
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
         back = project.run("sh", "server.sh", "rollback")
         assert back.returncode == 0, back.stdout + back.stderr
     assert "version v_1 is served" in project.run("sh", "server.sh", "status").stdout
-    assert len(load.statuses) > 20 and set(load.statuses) == {200}
+    assert len(load.answers) > 20 and set(load.answers) == {200}
     # After a crash of the container, what was exchanged last is served again.
     assert project.run("sh", "server.sh", "deploy", "v_2").returncode == 0
     docker("restart", "-t", "5", served)
@@ -341,14 +348,14 @@ def test_versions_are_exchanged_inside_without_a_failed_request(project, served,
 
 
 def test_stopping_under_load_answers_every_accepted_request(project, served, photo):
-    with Load(photo) as load:
+    with Load(served, photo) as load:
         time.sleep(2)
         stopped = project.run("sh", "server.sh", "stop")
         assert stopped.returncode == 0, stopped.stderr
-        answered = len(load.statuses)
-    # Clients that come after the port is closed are refused; none is cut off before.
-    assert set(load.statuses) <= {200, 0, 503} and answered > 10
-    assert load.statuses[:answered - 8].count(0) == 0
+    # Who comes after the port is closed finds nobody there; whoever was let in before was answered. Whom the kernel let
+    # into its queue, and the service not yet, is told so by a reset: one a client at most.
+    assert load.answers.count(200) > 10 and load.answers.count("ConnectionResetError") <= 4
+    assert set(load.answers) <= {200, 503, "ConnectionRefusedError", "ConnectionResetError", "TimeoutError", "OSError"}
     assert docker("ps", "-aq", "--filter", f"name={served}") == ""
 
 
