@@ -73,6 +73,7 @@ _main() {
     . scripts/docker.sh
     . scripts/image.sh
     . scripts/training.sh
+    . scripts/labels.sh
     for flag; do
         case $flag in -h | --help) usage; exit 0 ;; esac
     done
@@ -81,6 +82,7 @@ _main() {
     choose_mode ss-poc-trainer:cpu
     prepare with_settings check_flags "$@"
     result=$(line 1) data_set=$(line 2) version=$(line 3)
+    [ -n "$json_path" ] || offer_export "$(line 4)"
     [ "$mode" = image ] || [ "$(line 4)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154  # serve.sh, which sources this, sets state, port, version, bento, follow
+# shellcheck shell=sh disable=SC2154  # serve.sh, which sources this, sets state, port, version, bento, follow, verb
 # The container that serves, of the image of a version. The same words as in server_process.sh.
 image=ss-poc-serve:$version container=ss-poc-$port
 
@@ -6,6 +6,15 @@ ask() { docker exec "$container" .venv/bin/python scripts/supervisor.py ask /sta
 state_of() { docker inspect --format "{{$1}}" "$container" 2>/dev/null || true; }
 is_running() { [ "$(state_of .State.Running)" = true ]; }
 owner() { say "container $container"; }
+
+# A port has one container, whichever folder started it: what another folder serves is its own.
+leave_strangers_alone() {
+    folder=$(state_of 'index .Config.Labels "ss-poc.folder"')
+    case $folder in
+    '' | '<no value>' | "$(pwd)") ;;
+    *) fail "port $port is served by the project in $folder" "stop it there: sh server.sh stop; or use another: --port 8893" ;;
+    esac
+}
 
 prepare() {
     choose_gpu
@@ -23,6 +32,10 @@ launch() {
     collected=coco-annotator/datasets/collected
     set -- "$image"
     for setting in $(settings); do set -- -e "$setting" "$@"; done
+    if [ -d coco-annotator/datasets ]; then # Label Studio asks it about photographs by their place in there
+        set -- -e "SS_POC_LABEL_STUDIO_FILES=${SS_POC_LABEL_STUDIO_FILES:-/app/coco-annotator/datasets}" \
+            --mount "type=bind,source=$(pwd)/coco-annotator/datasets,target=/app/coco-annotator/datasets,readonly" "$@"
+    fi
     if [ -n "${COLLECT:-}" ]; then
         mkdir -p "$collected"
         set -- -e "SS_POC_COLLECT_PATH=/app/$collected" \
@@ -30,9 +43,9 @@ launch() {
     fi
     if [ "$target" = gpu ]; then set -- --gpus all "$@"; fi
     # Versions are exchanged inside, so it sees all of them; it can write nothing but its state, and memory.
-    said=$(docker run -d --name "$container" --publish "${HOST:-0.0.0.0}:$port:8892" --user "$(container_user)" \
-        --restart unless-stopped --stop-timeout 80 --read-only --tmpfs /tmp --cap-drop ALL \
-        --security-opt no-new-privileges --pids-limit 512 --memory "${SERVER_MEMORY:-2g}" \
+    said=$(docker run -d --name "$container" --label "ss-poc.folder=$(pwd)" \
+        --publish "${HOST:-0.0.0.0}:$port:8892" --user "$(container_user)" --restart unless-stopped --stop-timeout 80 \
+        --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --pids-limit 512 --memory "${SERVER_MEMORY:-2g}" \
         --cpus "${SERVER_CPUS:-$(nproc)}" --log-opt max-size=10m --log-opt max-file=6 \
         --mount "type=bind,source=$(pwd)/$state,target=/state" \
         --mount "type=bind,source=$(pwd)/deploy/KerasSegmentationService,target=/app/deploy/KerasSegmentationService,readonly" \
@@ -80,3 +93,5 @@ logs() {
     docker inspect "$container" >/dev/null 2>&1 || fail "there is no container $container" "start it first: sh server.sh"
     docker logs --tail 200 ${follow:+"$follow"} "$container"
 }
+
+[ "$verb" = bundle ] || leave_strangers_alone

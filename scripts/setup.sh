@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# The two environments, .venv (training) and .venv-serve (serving, no TensorFlow). Sourced from the root.
+# The environments: .venv (training), .venv-serve (serving, no TensorFlow), .venv-annotate (Label Studio). Sourced from the
+# root.
 . scripts/python.sh
 . scripts/env.sh
 
@@ -13,6 +14,10 @@ training_env() {
 
 serving_env() {
     (make_env .venv-serve requirements-serve.lock "what serves a model (about 180 MB to download, 630 MB on disk)")
+}
+
+annotate_env() {
+    (make_env .venv-annotate requirements-annotate.lock "Label Studio (about 300 MB to download, 1 GB on disk)")
 }
 
 testing_env() {

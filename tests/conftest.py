@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,24 @@ def browser() -> Iterator[Any]:
             "--no-sandbox", "--disable-background-networking", "--disable-component-update"])
         yield found
         found.close()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    """The base image that images are made of here; tests are skipped, with the reason, where there is no engine.
+
+    One module at a time has the engine: images and ports are named alike in all.
+    """
+    if not shutil.which("docker"):
+        pytest.skip("no docker command here")
+    answer = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], text=True, capture_output=True)
+    if answer.returncode:
+        pytest.skip(f"no Docker engine answers: {answer.stderr.strip()}")
+    base = os.environ.get("BASE_IMAGE", "")
+    if not base:
+        pytest.skip("BASE_IMAGE names no image to build on; .ci/run makes one")
+    if os.getuid():
+        pytest.skip("these tests become another user, which only root may")
+    with (Path(tempfile.gettempdir()) / "ss-poc-tests-docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield base

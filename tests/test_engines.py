@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from ss_poc.errors import EngineError
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 IMAGE = np.zeros((1, 4, 6, 3), np.float32)
 
 
@@ -108,6 +113,58 @@ def test_streams_that_share_the_threads_give_the_same_numbers(run, labelled, nam
             assert time.monotonic() < until
             for found, wanted in zip(pool.map(shared, images), expected, strict=True):
                 np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+FIRST_TOGETHER = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from ss_poc.engines import load_engine
+
+class Window:  # asked for its numbers right before they are handed over
+    def __getitem__(self, _):
+        together.wait()
+        return np.zeros((1, 64, 96, 3), np.float32)
+
+engine, together = load_engine("openvino", Path(sys.argv[1]), threads=1), threading.Barrier(8)
+sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+threads = [threading.Thread(target=engine, args=([Window()],)) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_the_very_first_images_may_come_together(run):
+    # openvino's own first look at an array hangs in more than every second of such processes.
+    started = [subprocess.Popen([sys.executable, "-c", FIRST_TOGETHER, str(run.export)],
+                                env={**os.environ, "PYTHONPATH": str(SOURCE)}) for _ in range(4)]
+    try:
+        assert [process.wait(60) for process in started] == [0] * 4
+    finally:
+        for process in started:
+            process.kill()
+
+
+SIGNALLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from ss_poc.engines import load_engine
+caught = []
+signal.signal(signal.SIGTERM, lambda *_: caught.append(1))
+held = [load_engine("openvino", Path(sys.argv[1]), threads=1)]
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+assert caught
+"""
+
+
+def test_an_engine_let_go_of_by_another_thread_leaves_signals_harmless(run):
+    # openvino frees, with its last core, a stack that signals of the first thread are still handled on.
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(run.export)], timeout=60, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(SOURCE)})
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_gpu_its_engine_is_refused_and_another_one_serves(run):

@@ -8,6 +8,7 @@ import pytest
 
 from ss_poc import errors
 from ss_poc.errors import (
+    AnnotatorError,
     ArtifactError,
     ConfigError,
     DataError,
@@ -19,7 +20,7 @@ from ss_poc.errors import (
     run_command,
 )
 
-KINDS = (ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError, ServiceError)
+KINDS = (AnnotatorError, ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError, ServiceError)
 
 
 def status_of(main) -> int:

@@ -16,20 +16,21 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES}
 
 STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "predict", "bento_deploy", "demo",
-          "keras_segment")
+          "keras_segment", "annotator")
 # A module may import those of the lines above it.
 LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
           ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
-          ("images", "engines"),
+          ("images", "engines", "studio_format", "annotator_api"),
           ("coco", "split", "keras_compat"), ("data",),
-          ("data_check", "model", "metric", "inference", "search", "survey"),
-          ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio"),
+          ("data_check", "model", "metric", "inference", "search", "survey", "labelling"),
+          ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio",
+           "studio", "coco_annotator", "moving_in"),
           ("validation", "card", "web"), ("worker",), STAGES)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation", "train",
             "fit", "model", "metric", "keras_compat", "export", "post_processing", "search", "operating", "charts",
-            "evidence", "optimise", "demo", "report"}
+            "evidence", "optimise", "demo", "report", "labelling", "studio", "coco_annotator", "moving_in", "annotator"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 

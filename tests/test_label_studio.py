@@ -1,4 +1,4 @@
-"""ss_poc.label_studio: interfaces, regions, brush RLE, and where images may come from."""
+"""ss_poc.label_studio: regions that the service proposes, and where images may come from."""
 
 from __future__ import annotations
 
@@ -12,66 +12,13 @@ import pytest
 from ss_poc.config import ServeConfig
 from ss_poc.errors import ImageError
 from ss_poc.inference import Prediction
-from ss_poc.label_studio import brush_rle, controls, image_name, load_image, regions
+from ss_poc.label_studio import image_name, load_image, regions
+from ss_poc.studio_format import brush_mask, controls
 
 INTERFACE = """<View><Image name="img" value="$photo"/>
 <BrushLabels name="brush" toName="img"><Label value="pit"/></BrushLabels>
 <PolygonLabels name="poly" toName="img"><Label value="scratch"/><Label value="dent"/></PolygonLabels>
 <Choices name="c" toName="img"><Choice value="x"/></Choices></View>"""
-
-
-def test_polygon_and_brush_tags_are_found_polygons_first():
-    polygon, brush = controls(INTERFACE)
-    assert (polygon.kind, polygon.name, polygon.to_name, polygon.value, polygon.labels) == (
-        "polygonlabels", "poly", "img", "photo", ("scratch", "dent"))
-    assert (brush.kind, brush.labels) == ("brushlabels", ("pit",))
-
-
-@pytest.mark.parametrize("text", ["", "<View>", "<View/>", '<View><Image name="i" value="$i"/></View>',
-                                  '<View><PolygonLabels name="p" toName="other"/></View>',
-                                  '<!DOCTYPE x [<!ENTITY a "b">]><View>&a;</View>'])
-def test_an_interface_that_cannot_be_used_is_refused(text):
-    with pytest.raises(ImageError):
-        controls(text)
-
-
-def bits_of(data: list[int]) -> str:
-    return "".join(f"{byte:08b}" for byte in data)
-
-
-def test_brush_rle_of_a_2x2_mask_by_hand():
-    # Row by row: pixel 0 off, pixels 1 and 2 on, pixel 3 off; four values a pixel: runs of 4, 8, 4.
-    mask = np.array([[0, 1], [1, 0]], bool)
-    expected = (f"{16:032b}" "00111" "0010" "0011" "0111" "1111"
-                "1" "00" "011" "00000000"   # 4 values fit 3 bits: 4 - 1
-                "1" "00" "111" "11111111"   # 8 values fit 3 bits: 8 - 1
-                "1" "00" "011" "00000000")
-    assert bits_of(brush_rle(mask)).startswith(expected) and len(bits_of(brush_rle(mask))) - len(expected) < 8
-
-
-def decoded(data: list[int]) -> np.ndarray:
-    """rle-pack, read by its description: only runs of one value occur."""
-    bits, at = bits_of(data), 0
-
-    def read(count: int) -> int:
-        nonlocal at
-        at += count
-        return int(bits[at - count:at], 2)
-
-    total, word = read(32), read(5) + 1
-    sizes, values = [read(4) + 1 for _ in range(4)], []
-    while len(values) < total:
-        assert read(1) == 1
-        run = read(sizes[read(2)]) + 1
-        values += [read(word)] * run
-    return np.array(values)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (200, 300)])
-def test_brush_rle_reads_back_as_the_mask_four_times_over(shape):
-    random = np.random.default_rng(0)
-    for mask in (np.zeros(shape, bool), np.ones(shape, bool), random.random(shape) < 0.3):
-        np.testing.assert_array_equal(decoded(brush_rle(mask)), np.repeat(mask.ravel(), 4) * 255)
 
 
 def found(**masks: np.ndarray) -> Prediction:
@@ -88,7 +35,7 @@ def test_regions_are_polygons_in_percent_or_brush_strokes_as_the_interface_offer
     assert (polygon["original_width"], polygon["original_height"]) == (8, 4)
     assert (polygon["from_name"], polygon["to_name"], polygon["score"]) == ("poly", "img", 0.8)
     assert brush["value"]["brushlabels"] == ["pit"] and brush["value"]["format"] == "rle"
-    np.testing.assert_array_equal(decoded(brush["value"]["rle"])[::4].reshape(4, 8), pit * 255)
+    np.testing.assert_array_equal(brush_mask(brush["value"]["rle"], (4, 8)), pit)
     assert polygon["id"] != brush["id"]
 
 

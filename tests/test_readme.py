@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from clones import clone_into
 
 ROOT = Path(__file__).resolve().parents[1]
 # Running the tests from inside the tests would never end.
@@ -43,17 +43,7 @@ def test_variables_in_the_readme_are_those_of_the_script():
 @pytest.fixture
 def clone(tmp_path: Path):
     """What a new user gets, with the environments that are there already."""
-    folder = tmp_path / "ss poc"
-    made = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "result", "deploy",
-                                  "coco-annotator", "build")
-    shutil.copytree(ROOT, folder, ignore=made)
-    for name in (".venv", ".venv-serve"):
-        if not (ROOT / name / ".ready").is_file():
-            pytest.skip(f"{name} is not set up; sh test.sh does it")
-        (folder / name).symlink_to(ROOT / name)
-    # The environments are known by the folder they were made for.
-    env = folder / "scripts" / "env.sh"
-    env.write_text(env.read_text().replace("--version; pwd;", f"--version; echo '{ROOT}';"))
+    folder = clone_into(tmp_path / "ss poc", ".venv", ".venv-serve")
     yield folder
     subprocess.run(["sh", "server.sh", "stop"], cwd=folder, capture_output=True, timeout=60)
 

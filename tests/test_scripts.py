@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["trainer.sh", "server.sh", "train_serve.sh", "test.sh"]
+SCRIPTS = ["annotator.sh", "trainer.sh", "server.sh", "train_serve.sh", "test.sh"]
 ALL = [*SCRIPTS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts").glob("*.sh"))]
 SHELLS = ["sh", "dash", "bash", "zsh"]
 
@@ -68,7 +68,10 @@ def test_help_goes_to_stdout_and_ends_with_0(script):
 @pytest.mark.parametrize("command", [("trainer.sh", "--epochs", "3"), ("train_serve.sh", "--epochs", "3"),
                                      ("server.sh", "sevre"), ("server.sh", "--port"), ("trainer.sh", "--epoch", "x"),
                                      ("trainer.sh", "--epoch", "0"), ("server.sh", "--port", "abc"),
-                                     ("server.sh", "--service_version", "../x")])
+                                     ("server.sh", "--service_version", "../x"), ("annotator.sh", "draw"),
+                                     ("annotator.sh", "--port"), ("annotator.sh", "new", "a"),
+                                     ("annotator.sh", "export"), ("annotator.sh", "import", "a"),
+                                     ("annotator.sh", "restore")])
 def test_wrong_call_is_said_on_stderr_with_status_2_before_anything_is_set_up(project, command):
     done = call("sh", *command, cwd=project)
     assert done.returncode == 2 and done.stderr

@@ -40,8 +40,8 @@ class Site:
 
 
 @pytest.fixture
-def site(bento, tmp_path):
-    """Versions v_1, v_2 (they differ in name only) and three bad ones."""
+def site(bento, tmp_path, request):
+    """Versions v_1, v_2 (they differ in name only) and three bad ones; the fastest engine, or the one asked for."""
     folder = tmp_path / "deploy/KerasSegmentationService/segment"
     for name in ("v_1", "v_2", "damaged", "foreign", "liar"):
         shutil.copytree(bento, folder / name, symlinks=True)
@@ -53,7 +53,7 @@ def site(bento, tmp_path):
     for sample in card["samples"]:
         sample["rle"] = sample["rle"][::-1]  # as if scratches were pits
     (folder / "liar/models/card.json").write_text(json.dumps(card))
-    environment = {**os.environ, "SS_POC_DRAIN": "0.5"}
+    environment = {**os.environ, "SS_POC_DRAIN": "0.5", "SS_POC_ENGINE": getattr(request, "param", "")}
     environment.pop("PYTHONPATH", None)
     port = free_port()
     process = subprocess.Popen([sys.executable, str(SUPERVISOR), "run", STATE, "--host", "127.0.0.1", "--port",
@@ -74,6 +74,7 @@ def rename(models: Path, version: str) -> None:
     (models / "model.json").write_text(json.dumps({**spec, "version": version}))
 
 
+@pytest.mark.parametrize("site", ["onnxruntime", "openvino"], indirect=True)
 def test_versions_are_exchanged_and_rolled_back_without_a_dropped_request(site, labelled):
     photo = (labelled / "01.png").read_bytes()
     with Load(site.port, photo, 8) as load, Load(site.port, b"", 2, path="/readyz") as asked:

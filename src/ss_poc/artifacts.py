@@ -150,7 +150,8 @@ def find_json(img_path: Path) -> Path:
     Raises:
         ArtifactError: there is none.
     """
-    found = sorted([*img_path.glob(".exports/*.json"), *img_path.glob("_annotations.coco.json")],
+    exports = [path for path in img_path.glob(".exports/*.json") if not path.name.startswith(".")]  # those half-written
+    found = sorted([*exports, *img_path.glob("_annotations.coco.json")],
                    key=lambda path: (path.stat().st_mtime_ns, path.name))
     if not found:
         raise ArtifactError(f"no COCO json in {img_path / '.exports'}", "at least one export of your labels",

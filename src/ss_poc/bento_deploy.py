@@ -31,8 +31,8 @@ from .inference import Predictor
 __all__ = ["deploy", "main"]
 
 MODULES = ("__init__", "admission", "answers", "artifacts", "collect", "config", "drift", "engines", "errors", "guard",
-           "host", "images", "inference", "keras_segment", "label_studio", "masks", "openapi", "telemetry", "tiles",
-           "uploads", "web", "worker")
+           "host", "images", "inference", "keras_segment", "label_studio", "masks", "openapi", "studio_format",
+           "telemetry", "tiles", "uploads", "web", "worker")
 REQUIREMENTS = "requirements-serve.lock"
 
 

@@ -17,8 +17,8 @@ from .errors import ConfigError, run_command
 from .host import cores
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS",
-    "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig",
+    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "NAME_PATTERN", "PRECISIONS", "PRESETS", "SERVING_ENGINES",
+    "VIEWS", "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig",
     "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags", "parse_duration", "parse_part",
     "parse_size",
 ]

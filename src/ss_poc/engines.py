@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,24 @@ def _one_of_each(path: Path, inputs: int, outputs: int) -> None:
         raise EngineError(f"{path} has {inputs} inputs and {outputs} outputs", "one of each", "export the model again")
 
 
+@cache
+def _core(kind: Any, tensor: Any) -> Any:
+    # Once, for as long as the process lives. With the last core goes a stack for signals that openvino made for the
+    # thread which had the first: where another thread lets go of it, the first thread's next signal, SIGTERM say,
+    # kills the process.
+    # It looks numpy up at the first use of a tensor's data: two threads at it at once wait for each other for ever, one
+    # with Python's lock, one with the look-up's.
+    _ = tensor(np.zeros(1, np.float32)).data
+    return kind()
+
+
 def _openvino(name: str, folder: Path, threads: int, streams: int) -> Run:
     os.environ.setdefault("OPENVINO_TELEMETRY_ENABLE", "0")
     try:
         import openvino
     except ImportError as error:
         raise EngineError(f"{name} cannot be used: {error}", fix="pip install openvino") from error
-    core = openvino.Core()
+    core = _core(openvino.Core, openvino.Tensor)
     if name == "openvino-bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise EngineError("openvino-bf16 cannot be used: this processor does not multiply bfloat16")
     path = folder / (INT8_FILES[0] if name == "openvino-int8" else GRAPH_FILE)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["ArtifactError", "ConfigError", "DataError", "EngineError", "ImageError", "ModelError", "SegmentError",
-           "ServiceError", "run_command"]
+__all__ = ["AnnotatorError", "ArtifactError", "ConfigError", "DataError", "EngineError", "ImageError", "ModelError",
+           "SegmentError", "ServiceError", "run_command"]
 
 
 class SegmentError(Exception):
@@ -59,6 +59,10 @@ class EngineError(SegmentError):
 
 class ModelError(SegmentError):
     """A network that cannot be built, loaded or exported."""
+
+
+class AnnotatorError(SegmentError):
+    """A labelling tool that does not answer, or refuses."""
 
 
 class ServiceError(SegmentError):

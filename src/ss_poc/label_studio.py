@@ -1,7 +1,6 @@
-"""Label Studio's side of the service: what its ML backend asks, and regions in its own format.
+"""Label Studio's side of the service: what its ML backend asks.
 
-Protocol: `POST /setup`, `POST /predict`, `GET /health` (github.com/HumanSignal/label-studio-ml-backend). Brush masks
-are thi.ng's rle-pack, which Label Studio uses; its own encoder comes with a large package only, hence ours.
+Protocol: `POST /setup`, `POST /predict`, `GET /health` (github.com/HumanSignal/label-studio-ml-backend).
 """
 
 from __future__ import annotations
@@ -9,11 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree
 
 import httpx
 import numpy as np
@@ -22,52 +19,11 @@ from .config import ServeConfig
 from .errors import ImageError
 from .inference import Prediction
 from .masks import mask_to_polygons
+from .studio_format import Control, brush_rle
 
-__all__ = ["Control", "brush_rle", "controls", "image_name", "load_image", "regions"]
+__all__ = ["image_name", "load_image", "regions"]
 
-KINDS = {"PolygonLabels": "polygonlabels", "BrushLabels": "brushlabels"}
-RUN_BITS = (3, 4, 8, 16)
 FETCH_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Control:
-    """A tag of a labelling interface that regions can be written for.
-
-    Attributes:
-        kind: `polygonlabels` or `brushlabels`.
-        name, to_name: of the tag, and of the image it belongs to.
-        value: key of the task's data that holds the image.
-        labels: classes it offers.
-    """
-
-    kind: str
-    name: str
-    to_name: str
-    value: str
-    labels: tuple[str, ...]
-
-
-def controls(label_config: str) -> list[Control]:
-    """The polygon and brush tags of a labelling interface, polygons first.
-
-    Raises:
-        ImageError: no XML, or nothing in it that regions can be written for.
-    """
-    advice = "a labelling interface with an Image and PolygonLabels or BrushLabels"
-    if "<!" in label_config.replace("<!--", ""):
-        raise ImageError("the labelling interface declares a document type or entities", advice)
-    try:
-        tree = ElementTree.fromstring(label_config)
-    except ElementTree.ParseError as error:
-        raise ImageError(f"the labelling interface is no XML: {error}", advice) from error
-    images = {node.get("name", ""): node.get("value", "").lstrip("$") for node in tree.iter("Image")}
-    found = [Control(KINDS[node.tag], node.get("name", ""), node.get("toName", ""), images[node.get("toName", "")],
-                     tuple(label.get("value", "") for label in node.iter("Label")))
-             for node in tree.iter() if node.tag in KINDS and node.get("toName", "") in images]
-    if not found:
-        raise ImageError("the labelling interface has no polygons and no brush for an image", advice)
-    return sorted(found, key=lambda control: control.kind, reverse=True)
 
 
 def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str, Any]]:
@@ -92,28 +48,6 @@ def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str
         found += [{"id": f"ss-poc-{len(found) + number}", **common, "value": {**value, control.kind: [label]}}
                   for number, value in enumerate(values)]
     return found
-
-
-def brush_rle(mask_hw: np.ndarray) -> list[int]:
-    """(H, W) bool to Label Studio's brush RLE, a list of bytes.
-
-    The mask is four equal channels of 0 or 255. Bits: how many values (32), bits a value less 1 (5), four lengths
-    less 1 that the size of a run may be written in (4 each); then each run: 1, which of the four (2), its size less 1,
-    its value (github.com/thi-ng/umbrella, rle-pack).
-    """
-    values = np.asarray(mask_hw, bool).ravel()
-    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
-    bits = [f"{4 * len(values):032b}", f"{8 - 1:05b}", *(f"{size - 1:04b}" for size in RUN_BITS)]
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
-        value, left = f"{255 if values[start] else 0:08b}", 4 * int(end - start)
-        while left:
-            run = min(left, 2 ** RUN_BITS[-1])
-            kind = next(index for index, size in enumerate(RUN_BITS) if run <= 2**size)
-            bits.append(f"1{kind:02b}{run - 1:0{RUN_BITS[kind]}b}{value}")
-            left -= run
-    text = "".join(bits)
-    text += "0" * (-len(text) % 8)
-    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
 def image_name(reference: str) -> str:

@@ -28,9 +28,10 @@ from .errors import ImageError, SegmentError
 from .guard import Guard, Life, Origins, error_response
 from .images import decode_image, encode_image, header
 from .inference import Prediction, Predictor
-from .label_studio import controls, load_image, regions
+from .label_studio import load_image, regions
 from .masks import draw_overlay
 from .openapi import BATCH, DESCRIPTION, LABEL_STUDIO_PREDICT, LABEL_STUDIO_SETUP, PREDICT
+from .studio_format import controls
 from .telemetry import (
     BRIGHTNESS,
     CONFIDENCE,

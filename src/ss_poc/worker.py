@@ -22,8 +22,9 @@ __all__ = ["serve"]
 
 # Seconds that connections may stay without a request, and without a whole request head.
 KEEP_ALIVE, HEAD_SECONDS = 30, 15
-# Seconds in which connections that were just accepted may still send their request while the worker leaves.
-SETTLE = 1.0
+# Seconds in which connections that were accepted may still send a request, the last on it, while the worker leaves;
+# more where others serve in its place: nobody waits for it, and a client about to ask again finds it still open.
+SETTLE, LINGER = 1.0, 10.0
 
 
 class _Protocol(HttpToolsProtocol):
@@ -74,7 +75,7 @@ class _Server(uvicorn.Server):
         # Accept no more, so that what waits goes to the next worker; what was accepted still gets its answer.
         for server in self.servers:
             server.close()
-        until = time.monotonic() + SETTLE
+        until = time.monotonic() + (LINGER if self._life.replaced else SETTLE)
         await asyncio.sleep(0.05)  # what was accepted a moment ago is not among the connections yet
         while self.server_state.connections and time.monotonic() < until:
             await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import http.client
 import json
 import os
@@ -16,77 +15,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import draw_set
+from containers import PORT, ROOT, USER, Project, docker
 
 pytestmark = pytest.mark.docker
-ROOT = Path(__file__).resolve().parents[2]
-FILES = ("trainer.sh", "server.sh", "train_serve.sh", "Dockerfile", "Dockerfile.serve", ".dockerignore", "compose.yaml",
-         "pyproject.toml", "LICENSE", "README.md", *(path.name for path in ROOT.glob("requirements*")))
-USER = 12345
-PORT = "18892"
 
 
-def docker(*command: str, check: bool = True) -> str:
-    done = subprocess.run(["docker", *command], text=True, capture_output=True, timeout=600)
-    if check and done.returncode:
-        raise AssertionError(f"docker {' '.join(command)}: {done.stderr}")
-    return done.stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def engine() -> str:
-    """The base image that images are made of here; tests are skipped, with the reason, where there is no engine."""
-    if not shutil.which("docker"):
-        pytest.skip("no docker command here")
-    answer = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], text=True, capture_output=True)
-    if answer.returncode:
-        pytest.skip(f"no Docker engine answers: {answer.stderr.strip()}")
-    base = os.environ.get("BASE_IMAGE", "")
-    if not base:
-        pytest.skip("BASE_IMAGE names no image to build on; .ci/run makes one")
-    if os.getuid():
-        pytest.skip("these tests become another user, which only root may")
-    return base
-
-
-class Project:
-    """A copy of the project that belongs to a user of the docker group."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in FILES:
-            shutil.copy(ROOT / name, folder)
-        for name in ("scripts", "src"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        draw_set(folder / "coco-annotator" / "datasets" / "tiny", 12)
-        self.own()
-
-    def own(self) -> None:
-        """Give everything to the user."""
-        subprocess.run(["chown", "-R", f"{USER}:{USER}", str(self.folder)], check=True)
-
-    def command(self, *command: str, groups: str = "docker", **environment: str) -> dict[str, Any]:
-        """What subprocess needs to run a command as the user."""
-        group = f"--groups={grp.getgrnam(groups).gr_gid}" if groups else "--clear-groups"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SS_POC_")}
-        return {"args": ["setpriv", f"--reuid={USER}", f"--regid={USER}", group, *command], "cwd": self.folder,
-                "env": {**kept, "MODE": "docker", "HOME": str(self.folder), "PORT": PORT, **environment}}
-
-    def run(self, *command: str, groups: str = "docker", timeout: int = 900, **environment: str
-            ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(**self.command(*command, groups=groups, **environment), text=True, capture_output=True,
-                              stdin=subprocess.DEVNULL, timeout=timeout)
-
-    def files(self, *folders: str) -> dict[str, Path]:
-        """All files below folders of the project, by their place in it."""
-        return {str(path.relative_to(self.folder)): path for name in folders
-                for path in sorted((self.folder / name).rglob("*")) if path.is_file()}
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(engine: str) -> Iterator[Project]:
     """The project, with a space and Korean in its place; its images stay for the next run of the tests."""
     place = Path(tempfile.mkdtemp(prefix="ss-poc-docker-"))  # pytest's own folders are root's alone
@@ -102,7 +38,7 @@ def project(engine: str) -> Iterator[Project]:
 TRAIN = ("--img_path", "coco-annotator/datasets/tiny", "--epoch", "2", "--size", "64x96", "--encoder", "compact16")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(project: Project) -> subprocess.CompletedProcess[str]:
     """Version v_1, trained and packaged in a container."""
     done = project.run("sh", "trainer.sh", *TRAIN)
@@ -357,6 +293,16 @@ def test_stopping_under_load_answers_every_accepted_request(project, served, pho
     assert load.answers.count(200) > 10 and load.answers.count("ConnectionResetError") <= 4
     assert set(load.answers) <= {200, 503, "ConnectionRefusedError", "ConnectionResetError", "TimeoutError", "OSError"}
     assert docker("ps", "-aq", "--filter", f"name={served}") == ""
+
+
+def test_another_folder_leaves_a_port_that_is_not_its_own_alone(project, served):
+    other = Project(Path(tempfile.mkdtemp(prefix="ss-poc-other-")))
+    other.folder.chmod(0o755)
+    for words in (["status"], ["stop"], ["rollback"], ["logs"]):
+        done = other.run("sh", "server.sh", *words)
+        assert done.returncode == 1 and f"port {PORT} is served by the project in {project.folder}" in done.stderr
+    shutil.rmtree(other.folder)
+    assert project.run("sh", "server.sh", "status").returncode == 0
 
 
 def test_a_full_disk_does_not_stop_predictions(project, trained, photo):

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Label photographs in a browser, on port 8890:  sh annotator.sh
+set -eu
+
+usage() {
+    cat <<'TEXT'
+usage: sh annotator.sh [start | stop | status | logs [-f] | backup | restore FILE]
+       sh annotator.sh new NAME --labels scratch,pit      folder coco-annotator/datasets/NAME, and a project on it
+       sh annotator.sh scan NAME                          take in photographs that were copied into the folder
+       sh annotator.sh export NAME                        write the labels to NAME/.exports/coco-<time>.json
+       sh annotator.sh import NAME FILE [--labels a,b]    labels of CVAT, Label Studio, Roboflow, labelme, or PNG masks
+       sh annotator.sh propose NAME [N] [VERSION]         pre-label the N (20) photographs that are worth most
+       sh annotator.sh assist NAME                        the service on port 8892 proposes when a photograph is opened
+       sh annotator.sh changed NAME                       exit 0 if there are labels that the last export has not
+
+With Docker it is coco-annotator, without Label Studio; ANNOTATOR=label-studio or ANNOTATOR=coco-annotator says which, and what
+was used before stays. ANNOTATOR_PORT (8890) and HOST (127.0.0.1; 0.0.0.0 lets other machines in) say where; SERVICE
+(http://127.0.0.1:8892) names the service.
+TEXT
+}
+
+wrong_call() {
+    printf 'error: %s\n' "$1" >&2
+    usage >&2
+    exit 2
+}
+
+start() {
+    require_curl
+    fresh=no
+    account
+    mkdir -p coco-annotator/datasets
+    if is_up; then say "$tool runs already"; else up; fi
+    say "$tool" >"$state/tool"
+    say "$port" >"$state/port"
+    say "label at   http://127.0.0.1:$port/"
+    [ "$fresh" = no ] || say "log in as  $ANNOTATOR_LOGIN" "password   $ANNOTATOR_PASSWORD" \
+        "           (shown once; it is kept in $state/account)"
+    say "next:      sh annotator.sh new photos --labels scratch,pit"
+}
+
+stop() { if is_up; then down && say "stopped $tool"; else say "no annotator runs on port $port"; fi; }
+
+status() {
+    if is_up; then say "$tool runs: http://127.0.0.1:$port/"; else say "$tool does not run" && exit 3; fi
+}
+
+# check VERB WORD…: what each verb needs, before anything is set up.
+check() {
+    case $1 in
+    start | stop | status | logs | backup) return ;;
+    restore) [ "$#" -ge 2 ] || wrong_call "restore needs FILE" ;;
+    import) [ "$#" -ge 3 ] || wrong_call "import needs NAME FILE" ;;
+    new) case " $* " in *" --labels"*) [ "$#" -ge 3 ] || wrong_call "new needs NAME" ;; *) wrong_call "new needs NAME --labels a,b" ;; esac ;;
+    *) [ "$#" -ge 2 ] || wrong_call "$1 needs NAME" ;;
+    esac
+}
+
+# For verbs about a data set: the annotator must answer. A new project knows the service, if one runs.
+ask() {
+    is_up || fail "$tool does not run" "sh annotator.sh"
+    account
+    case $1 in
+    assist) set -- "$@" --service "$service" ;;
+    new) ! curl -sf -m 2 -o /dev/null "$service/readyz" || set -- "$@" --service "$service" ;;
+    esac
+    driver "$@"
+}
+
+_main() {
+    cd "$(dirname "$0")"
+    . scripts/setup.sh
+    . scripts/docker.sh
+    . scripts/image.sh
+    . scripts/training.sh
+    . scripts/stack.sh
+    . scripts/annotating.sh
+    . scripts/labels.sh
+    state=coco-annotator/.annotator service=${SERVICE:-http://127.0.0.1:8892}
+    port=${ANNOTATOR_PORT:-$(cat "$state/port" 2>/dev/null || say 8890)} # where it was started last
+    case ${1:-start} in
+    -h | --help) usage; exit 0 ;;
+    start | stop | status | logs | backup | restore) verb=${1:-start} ;;
+    new | scan | export | import | propose | assist | changed) verb=$1 ;;
+    *) wrong_call "unknown argument: $1" ;;
+    esac
+    case $port in '' | *[!0-9]*) wrong_call "ANNOTATOR_PORT is '$port', expected a number" ;; esac
+    [ "$#" -eq 0 ] || shift
+    check "$verb" "$@"
+    choose_tool
+    case $verb in
+    new | scan | export | import | assist | changed) ask "$verb" "$@" ;;
+    propose) propose_labels "$@" ;;
+    *) "$verb" "$@" ;;
+    esac
+}
+
+_main "$@"

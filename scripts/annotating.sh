@@ -1,0 +1,35 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # annotator.sh sets state, verb; uses fresh
+# Which annotator, and as whom. Sourced by annotator.sh, after stack.sh.
+
+# Which annotator: the one that has the labels, else what is asked for, else what this machine can run.
+choose_tool() {
+    used=$(cat "$state/tool" 2>/dev/null || true)
+    tool=${ANNOTATOR:-$used}
+    if [ -z "$tool" ] && [ "$verb" != start ] && [ "$verb" != restore ]; then
+        fail "no annotator was started here yet" "sh annotator.sh"
+    elif [ -z "$tool" ]; then
+        if [ "${MODE:-auto}" = native ]; then trouble="MODE is native"; else trouble=$(stack_trouble); fi
+        if [ -z "$trouble" ]; then tool=coco-annotator; else tool=label-studio; fi
+        say "annotator: $tool${trouble:+, because $trouble}"
+    fi
+    case $tool in
+    coco-annotator) . scripts/annotator_coco.sh ;;
+    label-studio) . scripts/annotator_studio.sh ;;
+    *) printf 'error: ANNOTATOR is %s\n  expected: coco-annotator or label-studio\n' "$tool" >&2 && exit 2 ;;
+    esac
+    [ -z "$used" ] || [ "$used" = "$tool" ] ||
+        say "labels made with $used stay there: sh annotator.sh export NAME before you change, import NAME FILE after"
+}
+
+# Name, password and secrets, made once; nobody else may read them.
+account() {
+    if [ ! -f "$state/account" ]; then
+        random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+        (umask 077 && mkdir -p "$state" && printf 'ANNOTATOR_LOGIN=%s\nANNOTATOR_PASSWORD=%s\nANNOTATOR_TOKEN=%s\nANNOTATOR_SECRET=%s\n' \
+            "${ANNOTATOR_LOGIN:-admin@localhost.local}" "${ANNOTATOR_PASSWORD:-$(random 9)}" "$(random 20)" "$(random 24)" >"$state/account")
+        fresh=yes
+    fi
+    # shellcheck source=/dev/null
+    . "$state/account"
+    export ANNOTATOR_LOGIN ANNOTATOR_PASSWORD ANNOTATOR_TOKEN ANNOTATOR_SECRET
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=sh disable=SC2154  # trainer.sh and annotator.sh set mode
+# What labelling and training want of each other. Sourced after training.sh.
+
+# offer_export FOLDER: labels that an annotator has and training has not are offered; where nobody can answer, said.
+offer_export() {
+    name=${1#coco-annotator/datasets/}
+    [ "$mode" != image ] && [ -f coco-annotator/.annotator/tool ] && [ -d "coco-annotator/datasets/$name" ] || return 0
+    said=$(sh annotator.sh changed "$name" 2>/dev/null) || return 0
+    say "$said"
+    answer=no
+    if [ -t 0 ]; then
+        printf 'export them first? [Y/n] '
+        read -r answer
+    fi
+    case $answer in [nN]*) say "  to do:    sh annotator.sh export $name" ;; *) sh annotator.sh export "$name" ;; esac
+}
+
+# A trained version ranks what is not labelled yet, and proposes regions.
+# propose_labels NAME [N] [VERSION]
+propose_labels() {
+    name=$1 count=${2:-20} version=${3:-v_1}
+    folder=coco-annotator/datasets/$name run=result/$name/segment/$version
+    [ -d "$folder" ] || fail "there is no folder $folder" "sh annotator.sh new $name --labels scratch,pit"
+    [ -f "$run/export/model.json" ] || fail "there is no trained version $run" \
+        "train one: sh trainer.sh --img_path $folder --model_name $version"
+    choose_mode ss-poc-trainer:cpu
+    if [ "$mode" = docker ]; then prepare_container; else training_env; fi
+    project_python -m ss_poc.predict "$folder" --rank --top "$count" --img_dir_name "$name" --model_name "$version" \
+        --output "$folder/.proposals"
+    ask propose "$name" "$folder/.proposals/proposals.json" --model "$name $version"
+}
