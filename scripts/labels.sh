@@ -15,14 +15,16 @@ offer_export() {
     case $answer in [nN]*) say "  to do:    sh annotator.sh export $name" ;; *) sh annotator.sh export "$name" ;; esac
 }
 
-# A trained version ranks what is not labelled yet, and proposes regions.
+# A trained version ranks what is not labelled yet, and proposes regions. Labels are exported first: they tell what is.
 # propose_labels NAME [N] [VERSION]
 propose_labels() {
     name=$1 count=${2:-20} version=${3:-v_1}
     folder=coco-annotator/datasets/$name run=result/$name/segment/$version
+    is_up || fail "$tool does not run" "sh annotator.sh"
     [ -d "$folder" ] || fail "there is no folder $folder" "sh annotator.sh new $name --labels scratch,pit"
     [ -f "$run/export/model.json" ] || fail "there is no trained version $run" \
         "train one: sh trainer.sh --img_path $folder --model_name $version"
+    if said=$(ask changed "$name"); then ask export "$name"; fi
     choose_mode ss-poc-trainer:cpu
     if [ "$mode" = docker ]; then prepare_container; else training_env; fi
     project_python -m ss_poc.predict "$folder" --rank --top "$count" --img_dir_name "$name" --model_name "$version" \

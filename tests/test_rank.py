@@ -94,3 +94,15 @@ def test_command_ranks_what_is_not_labelled_and_proposes_labels(run, labelled, t
 def test_a_folder_that_is_all_labelled_is_said(run, labelled, tmp_path):
     done = stage("predict", "--rank", str(labelled), "--img_dir_name", "tiny", cwd=labelled.parent, check=False)
     assert done.returncode == 1 and "labelled already" in done.stderr
+
+
+def test_photographs_of_the_newest_export_are_not_ranked_though_the_model_never_saw_them(run, labelled, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / ".exports").mkdir(parents=True)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((64, 96, 3), 60 + 20 * number, np.uint8))
+    (folder / ".exports/coco-1.json").write_text(json.dumps({"images": [{"id": 1, "file_name": "1.png"}]}))
+    stage("predict", "--rank", str(folder), "--img_dir_name", "tiny", "--output", str(tmp_path / "out"),
+          cwd=labelled.parent)
+    with (tmp_path / "out" / "ranking.csv").open() as file:
+        assert {row["image"] for row in csv.DictReader(file)} == {"0.png", "2.png"}

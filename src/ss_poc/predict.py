@@ -14,9 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .artifacts import RLE_COLUMNS, RunPaths, read_run, write_csv, write_json
+from .artifacts import RLE_COLUMNS, RunPaths, find_json, read_json, read_run, write_csv, write_json
 from .config import PredictConfig, from_flags
-from .errors import DataError, ImageError, run_command
+from .errors import ArtifactError, DataError, ImageError, run_command
 from .images import decode_image, find_images, save_image
 from .inference import Predictor, coco_document
 from .masks import draw_overlay
@@ -43,19 +43,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
     """Order photographs that are not labelled yet by what labelling them would teach; propose labels for the first."""
     run = read_run(paths)
-    labelled = Path(run["data"]["img_path"])
-    known = [labelled / name for side in ("train", "valid") for name in run["split"][side]]
-    known = [path for path in known if path.is_file()]
+    labelled, folder = Path(run["data"]["img_path"]), root(config.images)
+    trained = [labelled / name for side in ("train", "valid") for name in run["split"][side]]
+    known = [*{path.resolve(): path for path in (*trained, *exported(folder)) if path.is_file()}.values()]
     taken = {path.resolve() for path in known}
-    folder = root(config.images)
     files = [path for path in find_images(config.images) if path.resolve() not in taken]
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "some that are not")
-    order = choose(look(files, folder, predictor, "rank"), look(known, labelled, None, "compare"))
+    order = choose(look(files, folder, predictor, "rank"), look(known, None, None, "compare"))
     write_ranking(order, folder, output, predictor, config.top)
     print(f"{len(order)} photographs, ordered → {output / 'ranking.csv'}; the first {min(config.top, len(order))}: "
           f"{output / 'ranking.jpg'}, with proposals for the annotator: {output / 'proposals.json'} (COCO), "
           f"{output / 'label_studio.json'}", flush=True)
+
+
+def exported(folder: Path) -> list[Path]:
+    """Photographs of a folder that are in its newest export: labelled, whether the model saw them or not."""
+    try:
+        document = read_json(find_json(folder))
+    except ArtifactError:
+        return []
+    return [folder / str(item.get("file_name", "")) for item in document.get("images", [])]
 
 
 def root(images: str) -> Path:

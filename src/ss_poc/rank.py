@@ -59,11 +59,11 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
     return looks / max(1e-9, float(np.linalg.norm(looks)))
 
 
-def look(files: Sequence[Path], folder: Path, predictor: Predictor | None, what: str) -> list[Ranked]:
+def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str) -> list[Ranked]:
     """Look at photographs; without a model only at their looks.
 
     Args:
-        files: photographs below `folder`.
+        files: photographs, below `folder` if one is given.
         folder: what names are relative to.
         predictor: the model, or None.
         what: for the progress bar.
@@ -71,7 +71,8 @@ def look(files: Sequence[Path], folder: Path, predictor: Predictor | None, what:
     def one(index: int) -> Ranked:
         image = decode_image(files[index])
         unsure = unsureness(predictor.probability(image)) if predictor else 0.0
-        return Ranked(files[index].relative_to(folder).as_posix(), (image.shape[0], image.shape[1]), unsure,
+        name = files[index].relative_to(folder) if folder else files[index]
+        return Ranked(name.as_posix(), (image.shape[0], image.shape[1]), unsure,
                       describe(image))
 
     found = ahead(one, len(files), cores())
