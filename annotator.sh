@@ -19,12 +19,6 @@ was used before stays. ANNOTATOR_PORT (8890) and HOST (127.0.0.1; 0.0.0.0 lets o
 TEXT
 }
 
-wrong_call() {
-    printf 'error: %s\n' "$1" >&2
-    usage >&2
-    exit 2
-}
-
 start() {
     require_curl
     fresh=no

@@ -46,12 +46,7 @@ up() {
 }
 
 down() {
-    pid=$(cat "$state/pid") waited=0
-    kill -TERM "$pid"
-    while kill -0 "$pid" 2>/dev/null; do
-        if [ "$waited" -ge 20 ]; then kill -KILL "-$pid" 2>/dev/null || true; fi
-        waited=$((waited + 1)) && sleep 0.5
-    done
+    end_group "$(cat "$state/pid")" 10
     rm -f "$state/pid"
 }
 

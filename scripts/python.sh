@@ -10,6 +10,22 @@ fail() {
     exit 1
 }
 
+# wrong_call WHAT: the script was called with what it does not understand.
+wrong_call() {
+    printf 'error: %s\n' "$1" >&2
+    usage >&2
+    exit 2
+}
+
+# end_group PID SECONDS: ask a process to end, wait until its whole group is gone, and make it go after so many seconds.
+end_group() {
+    kill -TERM "$1" && waited=0
+    while kill -0 "-$1" 2>/dev/null; do
+        if [ "$waited" -ge $(($2 * 2)) ]; then kill -KILL "-$1" 2>/dev/null || true; fi
+        waited=$((waited + 1)) && sleep 0.5
+    done
+}
+
 install_command() {
     if command -v apt-get >/dev/null 2>&1; then printf 'sudo apt-get install %s' "$1"
     elif command -v dnf >/dev/null 2>&1; then printf 'sudo dnf install %s' "$2"

@@ -20,12 +20,6 @@ MODE=docker, MODE=native or MODE=auto (the default: Docker where an engine answe
 TEXT
 }
 
-wrong_call() {
-    printf 'error: %s\n' "$1" >&2
-    usage >&2
-    exit 2
-}
-
 start() {
     require_curl
     prepare

@@ -64,13 +64,7 @@ stop() {
         say "nothing is served on port $port"
         return
     fi
-    pid=$(cat "$state/pid") waited=0
-    kill -TERM "$pid"
-    # Running requests are answered first; then the whole process group must be gone.
-    while kill -0 "-$pid" 2>/dev/null; do
-        if [ "$waited" -ge 160 ]; then kill -KILL "-$pid" 2>/dev/null || true; fi
-        waited=$((waited + 1)) && sleep 0.5
-    done
+    end_group "$(cat "$state/pid")" 80 # running requests are answered first
     rm -f "$state/pid"
     say "stopped what was served on port $port"
 }
