@@ -12,7 +12,7 @@ leave_strangers_alone() {
     folder=$(state_of 'index .Config.Labels "ss-poc.folder"')
     case $folder in
     '' | '<no value>' | "$(pwd)") ;;
-    *) fail "port $port is served by the project in $folder" "stop it there: sh server.sh stop; or use another: --port 8893" ;;
+    *) fail "port $port is served by the project in $folder" "stop it there: PORT=$port sh server.sh stop; or serve elsewhere: PORT=8893 sh server.sh" ;;
     esac
 }
 

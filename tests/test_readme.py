@@ -12,7 +12,7 @@ import pytest
 from clones import clone_into
 
 ROOT = Path(__file__).resolve().parents[1]
-# Running the tests from inside the tests would never end; tests/browser/test_labelling.py labels.
+# Running the tests from inside the tests would never end; tests/browser/test_labelling_page.py labels.
 NOT_RUN = {"sh test.sh\n", "sh annotator.sh\nsh annotator.sh new photos --labels scratch,pit\n"}
 
 

@@ -2,7 +2,7 @@
 
 The pictures of docs/labelling.md come from here, with photographs of the demo set instead of tiny ones:
 
-    SS_POC_PICTURES=docs/images .venv/bin/python -m pytest -m '' tests/browser/test_labelling.py
+    SS_POC_PICTURES=docs/images .venv/bin/python -m pytest -m '' tests/browser/test_labelling_page.py
 """
 
 from __future__ import annotations
