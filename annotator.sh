@@ -42,7 +42,8 @@ status() {
 # check VERB WORD…: what each verb needs, before anything is set up.
 check() {
     case $1 in
-    start | stop | status | logs | backup) return ;;
+    logs) [ "${2:--f}" = -f ] || wrong_call "unknown argument: $2" ;;
+    start | stop | status | backup) [ "$#" -eq 1 ] || wrong_call "unknown argument: $2" ;;
     restore) [ "$#" -ge 2 ] || wrong_call "restore needs FILE" ;;
     import) [ "$#" -ge 3 ] || wrong_call "import needs NAME FILE" ;;
     new) case " $* " in *" --labels"*) [ "$#" -ge 3 ] || wrong_call "new needs NAME" ;; *) wrong_call "new needs NAME --labels a,b" ;; esac ;;

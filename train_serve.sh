@@ -11,6 +11,15 @@ A finished run of the same name and settings is used again; PORT chooses another
 TEXT
 }
 
+# A port that somebody else has is known before the training, not after it.
+require_port() {
+    said=$(sh server.sh status 2>&1) && return # what is served there makes way
+    status=$?
+    [ "$status" = 3 ] || { printf '%s\n' "$said" >&2 && exit "$status"; }
+    curl -s -m 2 -o /dev/null "http://127.0.0.1:${PORT:-8892}/" || [ "$?" -ne 7 ] || return 0
+    fail "port ${PORT:-8892} is taken by another program" "stop that program, or serve elsewhere: PORT=8893 sh train_serve.sh"
+}
+
 prove() {
     image_file=$(project_python scripts/proof.py choose "$run")
     url="http://127.0.0.1:${PORT:-8892}/predict"
@@ -38,7 +47,8 @@ _main() {
     require_curl
     started=$(date +%s)
     choose_mode ss-poc-trainer:cpu
-    export MODE="$mode"
+    export MODE="$mode" MODE_SAID=yes
+    require_port
     [ -n "${chosen:-}" ] || set -- --reuse "$@"
     sh trainer.sh "$@"
     run=$(cat result/.latest_run)

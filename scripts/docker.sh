@@ -20,13 +20,16 @@ base_trouble() {
         say "the image $BASE_IMAGE is neither here nor can it be pulled (BASE_IMAGE names another, docker load brings one)"
 }
 
+# Once, where scripts call each other.
+say_mode() { [ -n "${MODE_SAID:-}" ] || say "$1"; }
+
 # choose_mode IMAGE: set mode to docker, native, or image (already inside of one), and say why. IMAGE, where it is there
 # already, needs no base.
 choose_mode() {
     mode=${MODE:-auto}
     case $mode in
     image) return ;;
-    native) say "mode: native (everything in .venv), as MODE says" && return ;;
+    native) say_mode "mode: native (everything in .venv), as MODE says" && return ;;
     auto | docker) ;;
     *) printf 'error: MODE is %s\n  expected: auto, docker or native\n' "$mode" >&2 && exit 2 ;;
     esac
@@ -34,7 +37,7 @@ choose_mode() {
     [ -n "$trouble" ] || docker image inspect "$1" >/dev/null 2>&1 || trouble=$(base_trouble)
     if [ -z "$trouble" ]; then
         mode=docker
-        say "mode: docker (an engine answers; MODE=native does without)"
+        say_mode "mode: docker (an engine answers; MODE=native does without)"
     elif [ "$mode" = auto ]; then
         mode=native
         say "mode: native (everything in .venv), because $trouble"

@@ -71,7 +71,8 @@ def test_help_goes_to_stdout_and_ends_with_0(script):
                                      ("server.sh", "--service_version", "../x"), ("annotator.sh", "draw"),
                                      ("annotator.sh", "--port"), ("annotator.sh", "new", "a"),
                                      ("annotator.sh", "export"), ("annotator.sh", "import", "a"),
-                                     ("annotator.sh", "restore")])
+                                     ("annotator.sh", "restore"), ("annotator.sh", "start", "--prot", "1"),
+                                     ("annotator.sh", "logs", "-n")])
 def test_wrong_call_is_said_on_stderr_with_status_2_before_anything_is_set_up(project, command):
     done = call("sh", *command, cwd=project)
     assert done.returncode == 2 and done.stderr
@@ -198,6 +199,14 @@ def test_locks_name_no_registry_and_agree_with_each_other():
 
 
 # --- trainer.sh
+
+
+def test_a_taken_port_is_said_before_anything_is_trained(project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = call("sh", "train_serve.sh", "--epoch", "1", cwd=project, PORT=port, MODE="native")
+    assert done.returncode == 1 and f"port {port} is taken by another program" in done.stderr
+    assert "PORT=8893 sh train_serve.sh" in done.stderr and "1/6" not in done.stdout
 
 
 @pytest.fixture
