@@ -2,14 +2,10 @@
 # The containers of coco-annotator. Sourced after docker.sh.
 
 compose() {
-    if docker compose version >/dev/null 2>&1; then set -- docker compose "$@"; else set -- docker-compose "$@"; fi
-    program=$1
-    shift
-    [ "$program" = docker-compose ] || shift
-    set -- --project-name ss-poc-annotator --project-directory . -f coco-annotator/docker-compose.yml --profile annotate "$@"
     ANNOTATOR_SECRET=${ANNOTATOR_SECRET:-none} ANNOTATOR_USER=${ANNOTATOR_USER:-$(container_user)}
     export ANNOTATOR_SECRET ANNOTATOR_USER
-    if [ "$program" = docker ]; then docker compose "$@"; else docker-compose "$@"; fi
+    set -- --project-name ss-poc-annotator --project-directory . -f coco-annotator/docker-compose.yml --profile annotate "$@"
+    if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 # Why the stack cannot be started here; nothing where it can.
