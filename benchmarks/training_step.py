@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from ss_poc import fit
 from ss_poc.artifacts import find_json
 from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
 from ss_poc.generator import tf_dataset
-from ss_poc.host import cores
+from ss_poc.host import cores, share_cores
 from ss_poc.recipe import choose, machine
 from ss_poc.survey import survey_samples
+
+share_cores()
+from ss_poc import fit  # noqa: E402  (loads TensorFlow)
 
 
 def main() -> None:

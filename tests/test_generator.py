@@ -480,6 +480,11 @@ def test_a_mosaic_depends_on_seed_epoch_and_index_alone(mixed, cache_bytes):
 # --- windows
 
 
+def all_of(windows: Windows) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Every batch of them, in order."""
+    return [windows.batch(index) for index in range(len(windows))]
+
+
 def test_windows_cover_every_pixel_of_every_sample(tmp_path):
     sizes = [(40, 60), (20, 100), (100, 20), (9, 11), (32, 48)]
     masks = [np.random.default_rng(number).random((*size, 9)) < 0.2 for number, size in enumerate(sizes)]
@@ -487,7 +492,7 @@ def test_windows_cover_every_pixel_of_every_sample(tmp_path):
     windows = Windows(whole(samples, 9), (32, 48), 4, most=1000)
     # windows of 32 share 8 and those of 48 share 12: 2x2, 1x3, 4x1, 1, 1
     assert len(windows.places) == 4 + 3 + 4 + 1 + 1 and len(windows) == 4
-    batches = list(windows.epoch())
+    batches = all_of(windows)
     assert [len(images) for images, _ in batches] == [4, 4, 4, 1]
     seen = set()
     for images, bits in batches:
@@ -511,7 +516,7 @@ def test_a_sample_of_the_windows_size_is_one_window(tmp_path, scale):
     image = coded((32, 64), 1)
     mask = boxes((32, 64), 1, (0, 3, 5, 7, 11))
     windows = Windows(whole(labelled(tmp_path, [image], [mask]), scale=scale), (32, 64), 8, most=10)
-    ((images, bits),) = windows.epoch()
+    ((images, bits),) = all_of(windows)
     np.testing.assert_array_equal(images, image[None])
     np.testing.assert_array_equal(bits[0] > 0, mask)
 
@@ -522,9 +527,9 @@ def test_more_windows_than_asked_for_are_a_draw_that_stays(samples):
     windows = Windows(whole(samples), (16, 24), 4, most=62, seed=5)
     assert len(windows.places) == 62 and len(windows) == 16
     few = Windows(whole(samples), (16, 24), 4, most=10, seed=5)
-    batches = list(few.epoch())
+    batches = all_of(few)
     assert [len(images) for images, _ in batches] == [4, 4, 2]
-    again = list(Windows(whole(samples, cache_bytes=0), (16, 24), 4, most=10, seed=5).epoch())
+    again = all_of(Windows(whole(samples, cache_bytes=0), (16, 24), 4, most=10, seed=5))
     assert all(equal(left, right) for left, right in zip(batches, again, strict=True))
     assert few.places != Windows(whole(samples), (16, 24), 4, most=10, seed=6).places
 
@@ -534,22 +539,22 @@ def test_drawn_windows_show_objects_and_clean_places(mixed):
     numbers = [place.number for place in windows.places]
     # half are around an object; of the others 0.6 are of a clean image
     assert 15 < sum(number >= 17 for number in numbers) < 45 and 16 in numbers
-    planes = np.concatenate([bits for _, bits in windows.epoch()])
+    planes = np.concatenate([bits for _, bits in all_of(windows)])
     assert planes.any(axis=(1, 2, 3)).sum() >= 35
     assert all(8 <= place.y <= 32 and 12 <= place.x <= 48 for place in windows.places)
 
 
 def test_windows_of_clean_samples_alone(mixed):
     windows = Windows(whole(mixed[17:], 2), (16, 24), 8, most=5)
-    ((images, bits),) = windows.epoch()
+    ((images, bits),) = all_of(windows)
     assert len(images) == 5 and not bits.any()
 
 
 def test_windows_are_kept_so_that_samples_are_decoded_once(samples, decodings):
     windows = Windows(whole(samples, cache_bytes=0), (40, 60), 2, most=100)
-    first = list(windows.epoch())
+    first = all_of(windows)
     assert sorted(decodings) == [f"{number:03}.png" for number in range(7)]
-    assert all(equal(left, right) for left, right in zip(first, windows.epoch(), strict=True))
+    assert all(equal(left, right) for left, right in zip(first, all_of(windows), strict=True))
     assert len(decodings) == 7
 
 
@@ -558,7 +563,7 @@ def test_windows_take_no_more_memory_than_their_own_pixels(tmp_path):
 
     def work():
         windows = Windows(whole(samples, cache_bytes=0), (32, 48), 4, most=100)
-        list(windows.epoch())
+        all_of(windows)
         return windows
 
     # 50 windows of 32x48 pixels of 4 bytes are 307200; the decoded image, as often, 11.5 million
@@ -799,12 +804,19 @@ def test_threads_end_with_who_takes_from_them():
     assert threading.active_count() == before
 
 
+def test_no_thread_of_tensorflow_is_waited_for_at_the_end_of_an_epoch(samples):
+    """Its tuning sleeps twice as long each time, up to minutes; whoever drops the data set waits for it to wake."""
+    crops = Crops(whole(samples), (16, 24), 2)
+    made = tf_dataset(lambda: crops.epoch(0), len(crops), crops.crop_hw, crops.source.classes)
+    assert made.options().autotune.enabled is False
+
+
 def test_an_error_while_decoding_reaches_the_caller(samples):
     samples[2].path.write_bytes(b"gone bad")
     with pytest.raises(ImageError, match="no image"):
         list(Crops(whole(samples), (16, 24), 3).epoch(0))
     with pytest.raises(ImageError, match="no image"):
-        list(Windows(whole(samples), (16, 24), 3, most=1000).epoch())
+        all_of(Windows(whole(samples), (16, 24), 3, most=1000))
 
 
 def test_an_unknown_channel_is_an_error(samples):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ss_poc import host
-from ss_poc.host import cores, free_memory
+from ss_poc.host import cores, free_memory, share_cores
 
 GIB = 2**30
 
@@ -65,3 +65,24 @@ def test_cores_are_those_a_container_may_keep_busy(kernel, monkeypatch, files, e
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     kernel({f"sys/fs/cgroup/{name}": text for name, text in files.items()})
     assert cores() == expected
+
+
+# --- sharing the cores
+
+
+@pytest.mark.parametrize(("count", "within", "between"), [(1, "1", "1"), (2, "1", "2"), (3, None, None),
+                                                          (64, None, None)])
+def test_few_cores_run_an_operation_each(monkeypatch, count, within, between):
+    monkeypatch.setattr(host, "cores", lambda: count)
+    environment: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", environment)
+    share_cores()
+    assert environment.get("TF_NUM_INTRAOP_THREADS") == within
+    assert environment.get("TF_NUM_INTEROP_THREADS") == between
+
+
+def test_threads_that_the_user_set_stay(monkeypatch):
+    monkeypatch.setattr(host, "cores", lambda: 2)
+    monkeypatch.setattr(os, "environ", {"TF_NUM_INTRAOP_THREADS": "2"})
+    share_cores()
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "2"

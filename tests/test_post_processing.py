@@ -14,7 +14,7 @@ from ss_poc.data import load_coco
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
 from ss_poc.masks import decode_rle, dice
-from ss_poc.post_processing import picture_stem, score_table
+from ss_poc.post_processing import looks_at, picture_stem, score_table
 from ss_poc.search import Found
 
 
@@ -59,6 +59,16 @@ def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):
                if sample.name in names]
     reached = [dice(sample.mask(2), predictor.predict(sample.image()).mask) for sample in samples]
     assert np.mean(reached, axis=0) == pytest.approx([rule.dice for rule in rules], abs=1e-6)
+
+
+@pytest.mark.parametrize(("images", "times"), [(1, 4), (96, 4), (101, 3), (150, 2), (201, 1), (5000, 1)])
+def test_few_images_are_looked_at_several_times_and_many_once(images, times):
+    looks = looks_at(images, mirrored=True)
+    assert len(looks) == len(set(looks)) == times and looks[0] == (False, 1.0)
+
+
+def test_photographs_that_are_never_mirrored_are_not_mirrored_here():
+    assert looks_at(10, mirrored=False) == [(False, 1.0), (False, 1.15), (False, 1 / 1.15)]
 
 
 def test_a_class_that_is_never_found_is_said():

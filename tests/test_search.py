@@ -71,9 +71,9 @@ def test_hand_counted_dice():
     assert scores[0, 0, 1, 0] == pytest.approx(2 * 2 / (4 + 4))
 
 
-def tally_of(grid: Grid, *images: tuple[np.ndarray, int, bool]) -> Tally:
+def tally_of(grid: Grid, *images: tuple[np.ndarray, int, bool], looks: int = 1) -> Tally:
     """Tally of images given as (mask pixels of each threshold, all of them hits if they may be, true, clean)."""
-    tally = Tally(grid)
+    tally = Tally(grid, looks)
     for predicted, true, clean in images:
         counts = np.zeros((*grid.shape, 2), np.int64)
         counts[..., 0] = np.reshape(predicted, (-1, 1, 1, 1))
@@ -100,7 +100,7 @@ def test_a_rare_class_is_not_given_up():
     nine = [(np.array([10, 0]), 0, False)] + [(np.array([0, 0]), 0, False)] * 8
     tally = tally_of(grid, (np.array([90, 0]), 90, False), *nine)
     assert tally.mean_dice().reshape(-1, 2)[:, 0].tolist() == [0.9, 0.9]
-    assert tally.score()[:, 0, 0, 0] == pytest.approx([0.9 + 180 / 190 - 2 / 9, 0.9])
+    assert tally.score()[:, 0, 0, 0] == pytest.approx([0.9 + 180 / 190 - 1 / 9, 0.9])
     assert find_rule(PLAIN, tally).best.proba == 0.5
 
 
@@ -109,7 +109,7 @@ def test_false_alarms_on_clean_images_count():
     grid = Grid((0.5, 0.9), (0,), (0,))
     images = (np.array([80, 60]), 100, False), (np.array([1, 0]), 0, True), (np.array([1, 0]), 0, True)
     tally = tally_of(grid, *images)
-    assert tally.score()[0, 0, 0, 0] == pytest.approx((160 / 180) / 3 + 160 / 182 - 4 - 2)
+    assert tally.score()[0, 0, 0, 0] == pytest.approx((160 / 180) / 3 + 160 / 182 - 2 - 1)
     assert tally.score()[1, 0, 0, 0] == pytest.approx((120 / 160 + 2) / 3 + 120 / 160)
     assert find_rule(PLAIN, tally).best.proba == 0.9
 
@@ -132,6 +132,34 @@ def test_a_rule_that_helps_on_one_image_of_twenty_is_luck(better, taken):
     assert found.best.proba == 0.9 and found.rule.proba == taken
     assert found.low >= 0 and found.low <= found.gain <= found.high
     assert found.sure == pytest.approx(1 - (1 - better / 20)**20, abs=0.05) if taken == 0.5 else found.sure == 1.0
+
+
+def test_a_rule_that_flags_a_clean_image_in_other_light_is_not_taken():
+    """As they are, 0.4 finds all of one image and leaves the clean one alone; lighter, it marks that as well."""
+    grid = Grid((0.4, 0.5), (0,), (0,))
+    defective, clean = (np.array([100, 90]), 100, False), (np.array([0, 0]), 0, True)
+    assert find_rule(PLAIN, tally_of(grid, defective, clean)).best.proba == 0.4
+    lighter = (np.array([5, 0]), 0, True)
+    found = find_rule(PLAIN, tally_of(grid, defective, defective, clean, lighter, looks=2))
+    assert found.best.proba == 0.5
+    # 180 / 190 on one image and 1 on the other; 0.4 would reach 1, and its score pays for the look it flags
+    assert found.best.dice == pytest.approx((180 / 190 + 1) / 2)
+
+
+def test_mean_dice_is_that_of_the_images_as_they_are():
+    grid = Grid((0.5,), (0,), (0,))
+    tally = tally_of(grid, (np.array([100]), 100, False), (np.array([0]), 100, False), looks=2)
+    assert tally.mean_dice().ravel()[0] == 1.0
+    assert tally.score().ravel()[0] == pytest.approx(0.5 + 200 / 300)
+
+
+def test_looks_at_one_image_are_no_images_of_their_own():
+    """What one image of twenty says four times is as little sure as what it says once."""
+    grid = Grid((0.5, 0.9), (0,), (0,))
+    images = [(np.array([50, 90]), 100, False)] + [(np.array([50, 50]), 100, False)] * 19
+    once = find_rule(PLAIN, tally_of(grid, *images))
+    often = find_rule(PLAIN, tally_of(grid, *[image for image in images for _ in range(4)], looks=4))
+    assert often.rule.proba == once.rule.proba == 0.5 and often.sure == pytest.approx(once.sure)
 
 
 def test_a_threshold_alone_is_kept_where_the_rest_adds_nothing_sure():

@@ -20,6 +20,7 @@ from .bar import Bar
 from .config import TrainConfig, parse_size
 from .data import Dataset, Sample
 from .errors import ArtifactError, ConfigError, ModelError
+from .fused import fused
 from .generator import (
     MARGIN,
     Crops,
@@ -153,6 +154,7 @@ def compiled(config: TrainConfig, classes: int, steps: int, frozen: bool = False
                             kept, full=False)
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    model = fused(model)
     set_frozen(model, frozen)
     compile_model(config, model, steps)
     return model

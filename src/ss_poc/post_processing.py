@@ -38,7 +38,10 @@ from .operating import NEVER, Point, choose, curve
 from .parallel import ahead
 from .search import Found, Grid, Tally, count_grid, find_rule, grid_of
 
-__all__ = ["main", "optimise"]
+__all__ = ["looks_at", "main", "optimise"]
+
+# Looks at validation images in all, and how much lighter, or darker, some are.
+ENOUGH_LOOKS, LIGHTER = 400, 1.15
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +58,8 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     by_name = {sample.name: sample for sample in dataset.samples}
     samples = [by_name[name] for name in run["split"]["valid"]]
     workers = config.workers or cores()
-    found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), workers)
+    looks = looks_at(len(samples), bool(run["survey"]["turnable_h"]))
+    found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
         folder.mkdir()
@@ -84,18 +88,35 @@ def _grids(samples: Sequence[Sample], classes: int, predictor: Predictor) -> lis
     return [grid_of(found) for found in areas]
 
 
-def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Grid], workers: int) -> list[Found]:
-    spec = predictor.spec
-    tallies = [Tally(grid) for grid in grids]
+def looks_at(images: int, mirrored: bool) -> list[tuple[bool, float]]:
+    """How to look at each of so many validation images: (mirrored, brightness times), first as it is.
 
-    def look(index: int) -> tuple[list[np.ndarray], np.ndarray]:
-        truth, probability = samples[index].mask(len(grids)), predictor.probability(samples[index].image())
+    A few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
+    other photographs too (docs/training.md).
+    """
+    ways = [(False, 1.0), (True, 1.0), (False, LIGHTER), (True, 1 / LIGHTER)] if mirrored else \
+        [(False, 1.0), (False, LIGHTER), (False, 1 / LIGHTER)]
+    return ways[:max(1, ENOUGH_LOOKS // images)]
+
+
+def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Grid],
+            looks: Sequence[tuple[bool, float]], workers: int) -> list[Found]:
+    spec = predictor.spec
+    tallies = [Tally(grid, len(looks)) for grid in grids]
+
+    def look(number: int) -> tuple[list[np.ndarray], np.ndarray]:
+        index, way = divmod(number, len(looks))
+        mirrored, light = looks[way]
+        image, truth = samples[index].image(), samples[index].mask(len(grids))
+        if mirrored:
+            image, truth = (np.ascontiguousarray(array[:, ::-1]) for array in (image, truth))
+        probability = predictor.probability(image if light == 1 else cv2.convertScaleAbs(image, alpha=light))
         counts = [count_grid(probability[..., channel], truth[..., channel], grid)
                   for channel, grid in enumerate(grids)]
         return counts, np.count_nonzero(truth, axis=(0, 1))
 
-    for counts, true in tqdm(ahead(look, len(samples), workers), total=len(samples), desc="search", unit="image",
-                             disable=None):
+    total = len(samples) * len(looks)
+    for counts, true in tqdm(ahead(look, total, workers), total=total, desc="search", unit="look", disable=None):
         for tally, count, pixels in zip(tallies, counts, true, strict=True):
             tally.add(count, int(pixels), not true.any())
     plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]

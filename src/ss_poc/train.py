@@ -24,6 +24,7 @@ from .artifacts import RunPaths, data_path, find_json, read_run, remove_leftover
 from .config import TrainConfig, from_flags
 from .data import Dataset, Sample, load_coco, split_samples
 from .errors import ArtifactError, ConfigError, run_command
+from .host import share_cores
 from .recipe import Choice, choose, machine, table
 from .survey import Survey, survey_samples
 
@@ -76,6 +77,7 @@ def train(config: TrainConfig, started: float | None = None) -> RunPaths:
     train_samples, valid_samples = samples_of(dataset, names["train"]), samples_of(dataset, names["valid"])
     survey = survey_samples(train_samples, len(dataset.labels), progress=True)
 
+    share_cores()
     from .fit import fit, gpu_names  # TensorFlow takes seconds to load: nothing above needs it
 
     if not config.resume:

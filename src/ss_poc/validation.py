@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import keras_compat  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from .generator import Windows
+from .host import cores
 from .metric import Loss
+from .parallel import ahead
 
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
@@ -19,8 +21,8 @@ __all__ = ["Validator"]
 
 # The search will choose thresholds among more of them; these tell whether there is anything to find.
 THRESHOLDS = (0.2, 0.35, 0.5, 0.65, 0.8)
-# Batches that tell how long all will take, the first one not counted.
-TRIED = 5
+# Batches that tell how long all will take, beside a first one.
+TRIED = 8
 
 
 class Validator:
@@ -40,29 +42,33 @@ class Validator:
 
     def run(self, model: keras.Model) -> dict[str, float]:
         """`val_loss`, `val_dice` and `val_iou` of the model as it is."""
-        if self._step is None:
-            self._step = self._compiled(model)
         losses: list[float] = []
         counts = np.zeros((3, len(THRESHOLDS), self._windows.source.classes))
-        for images, bits in self._windows.epoch():
-            true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
-            loss, found = self._step(tf.constant(images), tf.constant(true))
-            losses += [float(loss)] * len(images)
-            counts += found.numpy()
+        for windows, loss, found in self._looks(model, range(len(self._windows))):
+            losses += [loss] * windows
+            counts += found
         return {"val_loss": float(np.mean(losses)), **scores(counts)}
 
     def estimate(self, model: keras.Model) -> float:
         """Seconds that `run` is going to take, from a few batches; what is traced and decoded for it is kept."""
-        if self._step is None:
-            self._step = self._compiled(model)
-        timed = []
-        for index in range(min(TRIED, len(self._windows))):
-            began = time.monotonic()
+        list(self._looks(model, range(1)))  # traced for seconds
+        tried = range(1, min(1 + TRIED, len(self._windows))) or range(1)
+        began = time.monotonic()
+        list(self._looks(model, tried))
+        return (time.monotonic() - began) / len(tried) * len(self._windows)
+
+    def _looks(self, model: keras.Model, batches: range) -> Iterator[tuple[int, float, np.ndarray]]:
+        """Windows, loss and pixels (both, predicted, true) of batches, in order, a batch on each core: an operation on
+        one window is too short to be shared."""
+        step = self._step = self._step or self._compiled(model)
+
+        def look(index: int) -> tuple[int, float, np.ndarray]:
             images, bits = self._windows.batch(index)
             true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
-            self._step(tf.constant(images), tf.constant(true))[0].numpy()
-            timed.append(time.monotonic() - began)
-        return float(np.mean(timed[1:] or timed)) * len(self._windows)  # the first one is traced
+            loss, found = step(tf.constant(images), tf.constant(true))
+            return len(images), float(loss), found.numpy()
+
+        return ahead(lambda number: look(batches[number]), len(batches), cores())
 
     def _compiled(self, model: keras.Model) -> Callable[..., Any]:
         @tf.function(reduce_retracing=True)
