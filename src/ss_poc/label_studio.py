@@ -13,13 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
-import numpy as np
 
 from .config import ServeConfig
 from .errors import ImageError
 from .inference import Prediction
-from .masks import mask_to_polygons
-from .studio_format import Control, brush_rle
+from .masks import encode_rle, mask_to_polygons
+from .studio_format import Control, results_of
 
 __all__ = ["image_name", "load_image", "regions"]
 
@@ -31,22 +30,15 @@ def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str
 
     A class is written with the first control that offers a label of its name; one that none offers is left out.
     """
-    height, width = prediction.mask.shape[:2]
     found: list[dict[str, Any]] = []
     for channel, label in enumerate(prediction.labels):
         control = next((control for control in offered if label in control.labels), None)
         mask = prediction.mask[..., channel]
         if control is None or not mask.any():
             continue
-        common = {"from_name": control.name, "to_name": control.to_name, "type": control.kind, "image_rotation": 0,
-                  "original_width": width, "original_height": height, "score": round(prediction.scores[channel], 4)}
-        if control.kind == "brushlabels":
-            values: list[dict[str, Any]] = [{"format": "rle", "rle": brush_rle(mask)}]
-        else:
-            values = [{"points": (np.array(polygon).reshape(-1, 2) / (width, height) * 100).round(4).tolist(),
-                       "closed": True} for polygon in mask_to_polygons(mask)]
-        found += [{"id": f"ss-poc-{len(found) + number}", **common, "value": {**value, control.kind: [label]}}
-                  for number, value in enumerate(values)]
+        segmentation = encode_rle(mask) if control.kind == "brushlabels" else mask_to_polygons(mask)
+        found += [{**result, "score": round(prediction.scores[channel], 4)}
+                  for result in results_of(segmentation, label, mask.shape, [control], f"ss-poc-{channel}")]
     return found
 
 

@@ -21,6 +21,7 @@ from .images import contact_sheet, decode_image, resize_image, save_image
 from .inference import Prediction, Predictor, coco_document, unsureness
 from .masks import draw_overlay
 from .parallel import ahead
+from .studio_format import controls, interface, results_of
 
 __all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "write_ranking"]
 
@@ -132,14 +133,9 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
 
 def label_studio_task(item: Ranked, found: Prediction, version: str) -> dict[str, Any]:
     """One task of Label Studio's json import, the model's regions as editable predictions, in percent of the image."""
-    height, width = item.size_hw
-    results = []
-    for annotation in found.coco_annotations(range(len(found.labels)), image_id=1):
-        for polygon in annotation["segmentation"]:
-            points = np.array(polygon).reshape(-1, 2) / (width, height) * 100
-            results.append({"type": "polygonlabels", "from_name": "polygon", "to_name": "image",
-                            "original_width": width, "original_height": height, "image_rotation": 0,
-                            "value": {"points": points.round(4).tolist(),
-                                      "polygonlabels": [found.labels[annotation["category_id"]]]}})
+    offered = controls(interface(dict(zip(found.labels, found.colors, strict=True))))
+    results = [result for annotation in found.coco_annotations(range(len(found.labels)), image_id=1)
+               for result in results_of(annotation["segmentation"], found.labels[annotation["category_id"]],
+                                        item.size_hw, offered, f"ss-poc-{annotation['id']}")]
     return {"data": {"image": item.name}, "predictions": [{"model_version": version, "score": 1 - item.uncertainty,
                                                            "result": results}]}

@@ -111,7 +111,7 @@ def results_of(segmentation: Any, label: str, size_hw: Sequence[int], offered: S
     if brush:
         values: list[dict[str, Any]] = [{"format": "rle", "rle": brush_rle(decode_rle(segmentation, size_hw))}]
     else:
-        values = [{"points": (np.reshape(polygon, (-1, 2)) / (width, height) * 100).tolist(), "closed": True}
+        values = [{"points": (np.reshape(polygon, (-1, 2)) / (width, height) * 100).round(4).tolist(), "closed": True}
                   for polygon in segmentation]
     return [{"id": f"{key}-{number}", "from_name": control.name, "to_name": control.to_name, "type": control.kind,
              "original_width": width, "original_height": height, "image_rotation": 0,
