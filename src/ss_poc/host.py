@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["cores", "free_memory", "give_memory_back", "share_cores"]
 
-# On two cores 26 instead of 18 crops a second were trained on (docs/training.md); more could not be measured.
+# On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
 FEW_CORES = 2
 
 CGROUP, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")

@@ -27,7 +27,7 @@ SMALL, AREA_PARTS = 0.05, (0.125, 0.25, 0.5, 1.0)
 # Of so many bootstrap samples of the images, so many must favour a rule over a simpler one for it to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
 # What marking an image without defects, or without this class, costs; measured in docs/training.md.
-CLEAN, ABSENT = 2.0, 1.0
+CLEAN, ABSENT = 3.0, 1.5
 
 
 @dataclass(frozen=True)
