@@ -17,7 +17,7 @@ import httpx
 from .config import ServeConfig
 from .errors import ImageError
 from .inference import Prediction
-from .masks import encode_rle, mask_to_polygons
+from .masks import mask_to_polygons
 from .studio_format import Control, results_of
 
 __all__ = ["image_name", "load_image", "regions"]
@@ -36,7 +36,7 @@ def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str
         mask = prediction.mask[..., channel]
         if control is None or not mask.any():
             continue
-        segmentation = encode_rle(mask) if control.kind == "brushlabels" else mask_to_polygons(mask)
+        segmentation = prediction.rles[channel] if control.kind == "brushlabels" else mask_to_polygons(mask)
         found += [{**result, "score": round(prediction.scores[channel], 4)}
                   for result in results_of(segmentation, label, mask.shape, [control], f"ss-poc-{channel}")]
     return found

@@ -104,21 +104,21 @@ def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Gri
     spec = predictor.spec
     tallies = [Tally(grid, len(looks)) for grid in grids]
 
-    def look(number: int) -> tuple[list[np.ndarray], np.ndarray]:
-        index, way = divmod(number, len(looks))
-        mirrored, light = looks[way]
+    def look(index: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
         image, truth = samples[index].image(), samples[index].mask(len(grids))
-        if mirrored:
-            image, truth = (np.ascontiguousarray(array[:, ::-1]) for array in (image, truth))
-        probability = predictor.probability(image if light == 1 else cv2.convertScaleAbs(image, alpha=light))
-        counts = [count_grid(probability[..., channel], truth[..., channel], grid)
-                  for channel, grid in enumerate(grids)]
+        counts = []
+        for mirrored, light in looks:
+            seen, true = (np.ascontiguousarray(array[:, ::-1]) if mirrored else array for array in (image, truth))
+            probability = predictor.probability(seen if light == 1 else cv2.convertScaleAbs(seen, alpha=light))
+            counts.append([count_grid(probability[..., channel], true[..., channel], grid)
+                           for channel, grid in enumerate(grids)])
         return counts, np.count_nonzero(truth, axis=(0, 1))
 
-    total = len(samples) * len(looks)
-    for counts, true in tqdm(ahead(look, total, workers), total=total, desc="search", unit="look", disable=None):
-        for tally, count, pixels in zip(tallies, counts, true, strict=True):
-            tally.add(count, int(pixels), not true.any())
+    found = ahead(look, len(samples), workers)
+    for looked, true in tqdm(found, total=len(samples), desc="search", unit="image", disable=None):
+        for counts in looked:
+            for tally, count, pixels in zip(tallies, counts, true, strict=True):
+                tally.add(count, int(pixels), not true.any())
     plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
     return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
 

@@ -62,13 +62,13 @@ class Validator:
         one window is too short to be shared."""
         step = self._step = self._step or self._compiled(model)
 
-        def look(index: int) -> tuple[int, float, np.ndarray]:
-            images, bits = self._windows.batch(index)
+        def look(number: int) -> tuple[int, float, np.ndarray]:
+            images, bits = self._windows.batch(batches[number])
             true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
             loss, found = step(tf.constant(images), tf.constant(true))
             return len(images), float(loss), found.numpy()
 
-        return ahead(lambda number: look(batches[number]), len(batches), cores())
+        return ahead(look, len(batches), cores())
 
     def _compiled(self, model: keras.Model) -> Callable[..., Any]:
         @tf.function(reduce_retracing=True)
