@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+from commands import measured
 
 from ss_poc.artifacts import RunPaths, read_run
 from ss_poc.host import cores
@@ -50,17 +48,6 @@ def main() -> None:
             return
         print(f"\nIoU {run['scores']['iou']['scratch']:.3f} over the pixels, mean Dice of an image "
               f"{run['scores']['dice']['scratch']:.3f} ({run['scores']['images']} validation images)")
-
-
-def measured(module: str, *flags: str) -> tuple[float, float]:
-    """Run a command; its seconds and its peak resident memory in GiB."""
-    began = os.times().elapsed
-    process = subprocess.Popen([sys.executable, "-m", f"ss_poc.{module}", *flags], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{module} {' '.join(flags)} ended with {process.returncode}")
-    return os.times().elapsed - began, usage.ru_maxrss / 2**20
 
 
 def draw(folder: Path, count: int, megapixels: float) -> None:

@@ -1,38 +1,38 @@
 """What recipes make of a data set in a given time: trained, exported, post-processed, judged on the validation part.
 
     python benchmarks/quality.py --img_path ../shared/data/magnetic_tile --budget 15m --seeds 0 1 2
+    python benchmarks/quality.py --img_path ../shared/data/magnetic_tile --budget 15m --keep tiles
     python benchmarks/quality.py --img_path coco-annotator/datasets/demo --budget 2m --recipes balanced fast
 
 Every recipe runs through the same commands a user types, one after the other, on all cores. mean IoU sums
 intersections and unions over all validation images first; Dice is that of valid_score.csv; a false alarm is a clean
-image on which anything is marked. Each seed has its own split.
+image on which anything is marked. Each seed has its own split. Runs that are in the folder of `--keep` are not
+repeated, so a table that takes hours can be made in parts.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from commands import measured
 
-from ss_poc.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run
+from ss_poc.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_json, read_run, write_json
 from ss_poc.host import cores
 from ss_poc.masks import decode_rle
 
+# What is usual: squeezed to a square, all images alike, soft Dice, Adam, constant arithmetic.
+USUAL = ["--size", "256x256", "--sampling", "0", "--loss", "bce_dice", "--optimizer", "adamw", "--lr", "0.001", "--ema",
+         "0", "--precision", "float32"]
 RECIPES: dict[str, list[str]] = {
     "balanced": [],
     "fast": ["--preset", "fast"],
     "accurate": ["--preset", "accurate"],
-    # The proof of concept's, and a plain U-Net: squeezed to a square, all images alike, soft Dice, constant arithmetic.
-    "poc": ["--architecture", "unetpp", "--encoder", "efficientnetb4", "--size", "256x256", "--sampling", "0",
-            "--loss", "bce_dice", "--lr", "0.001", "--batch_size", "4", "--ema", "0", "--precision", "float32"],
-    "unet": ["--architecture", "unet", "--encoder", "efficientnetb0", "--size", "256x256", "--sampling", "0",
-             "--loss", "bce_dice", "--lr", "0.001", "--batch_size", "8", "--ema", "0", "--precision", "float32"],
+    "poc": [*USUAL, "--architecture", "unetpp", "--encoder", "efficientnetb4", "--batch_size", "4"],
+    "unet": [*USUAL, "--architecture", "unet", "--encoder", "efficientnetb0", "--batch_size", "8"],
 }
 COLUMNS = ("mean IoU", "mean Dice", "false alarms", "missed", "crops/s", "GiB", "seconds")
 
@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), metavar="NAME",
                         help=f"{', '.join(RECIPES)}, or a name with flags of train after '=': 'big=--scale 2'")
-    parser.add_argument("--keep", help="folder to keep the runs in")
+    parser.add_argument("--keep", help="folder to keep the runs in, and to find those of before")
     return parser.parse_args()
 
 
@@ -71,25 +71,20 @@ def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) 
     name, _, own = recipe.partition("=")
     flags = own.split() if own else RECIPES[name]
     paths = RunPaths(root, "quality", f"{name}_{seed}")
+    asked = {"img_path": options.img_path, "budget": options.budget, "flags": flags}
+    kept = paths.folder / "quality.json"
+    if kept.is_file() and read_json(kept)["asked"] == asked:
+        return read_json(kept)["found"]
     shared = ["--result", str(root), "--img_dir_name", "quality", "--model_name", paths.model_name]
-    seconds, peak = stage("train", *shared, "--img_path", options.img_path, "--budget", options.budget, "--seed",
-                          str(seed), "--overwrite", *flags)
-    stage("export", *shared)
-    stage("post_processing", *shared)
+    seconds, peak = measured("train", *shared, "--img_path", options.img_path, "--budget", options.budget, "--seed",
+                             str(seed), "--overwrite", *flags)
+    measured("export", *shared)
+    measured("post_processing", *shared)
     run = read_run(paths)
-    return {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
-            "seconds": seconds}
-
-
-def stage(module: str, *flags: str) -> tuple[float, float]:
-    """Run a command; its seconds and its peak resident memory in GiB."""
-    began = os.times().elapsed
-    process = subprocess.Popen([sys.executable, "-m", f"ss_poc.{module}", *flags], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{module} {' '.join(flags)} ended with {process.returncode}")
-    return os.times().elapsed - began, usage.ru_maxrss / 2**20
+    found = {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
+             "seconds": seconds}
+    write_json(kept, {"asked": asked, "found": found})
+    return found
 
 
 def judge(paths: RunPaths) -> dict[str, Any]:

@@ -21,7 +21,7 @@ STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "pr
 LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
           ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
           ("images", "engines", "studio_format", "annotator_api"),
-          ("coco", "split", "keras_compat"), ("data", "fused"),
+          ("coco", "split", "keras_compat"), ("data", "fused", "muon"),
           ("data_check", "model", "metric", "inference", "search", "survey", "labelling", "bar"),
           ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio",
            "studio", "coco_annotator", "moving_in"),
@@ -29,7 +29,7 @@ LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "char
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"bar", "coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation",
-            "train", "fit", "model", "metric", "fused", "keras_compat", "export", "post_processing", "search",
+            "train", "fit", "model", "metric", "fused", "muon", "keras_compat", "export", "post_processing", "search",
             "operating", "charts", "evidence", "optimise", "demo", "report", "labelling", "studio", "coco_annotator",
             "moving_in", "annotator"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}

@@ -213,7 +213,16 @@ def test_pretrained_weights_come_with_a_network_that_has_them_and_a_gentle_start
 
 def test_a_start_from_scratch_learns_faster_and_freezes_nothing():
     config, rows = chosen()
-    assert (config.lr, config.freeze) == (2e-3, 0) and rows["lr"].why == "from scratch"
+    assert (config.optimizer, config.lr, config.freeze) == ("muon", 4e-3, 0) and rows["lr"].why == "from scratch"
+
+
+@pytest.mark.parametrize(("named", "optimizer", "lr"), [
+    ({"optimizer": "adamw"}, "adamw", 2e-3), ({"architecture": "unet"}, "adamw", 2e-3),
+    ({"architecture": "unet", "optimizer": "muon"}, "muon", 4e-3), ({"weights": "a/model.keras"}, "adamw", 5e-4)])
+def test_the_learning_rate_follows_from_the_optimiser(named, optimizer, lr):
+    config, rows = chosen(**named)
+    assert (config.optimizer, config.lr) == (optimizer, lr)
+    assert (rows["optimizer"].why == "as you asked") == ("optimizer" in named)
 
 
 def test_weights_of_ours_are_tuned():
@@ -297,8 +306,8 @@ def test_this_machine_has_cores_and_memory():
 
 
 NAMED = {"architecture": "unet", "encoder": "resnet18", "scale": 0.5, "size": "128x160", "crop": "96x128",
-         "sampling": 0.2, "mosaic": 0.1, "strength": 0.3, "batch_size": 5, "cache_mb": 77, "loss": "focal", "lr": 0.01,
-         "freeze": 1, "precision": "float32", "views": "upside_down"}
+         "sampling": 0.2, "mosaic": 0.1, "strength": 0.3, "batch_size": 5, "cache_mb": 77, "loss": "focal",
+         "optimizer": "adamw", "lr": 0.01, "freeze": 1, "precision": "float32", "views": "upside_down"}
 
 
 @pytest.mark.parametrize("here", [CPU, GPU])

@@ -120,10 +120,20 @@ def test_resume_of_a_changed_data_set_or_changed_settings_is_refused(labelled, t
     paths.run_json.write_text(json.dumps({**read_run(paths), "status": "started"}))
     other = stage("train", *FLAGS, "--epoch", "1", "--lr", "0.5", "--model_name", "v", "--resume", cwd=tmp_path,
                   check=False)
-    assert other.returncode == 2 and "lr: was 0.002, is 0.5" in other.stderr
+    assert other.returncode == 2 and "lr: was 0.004, is 0.5" in other.stderr
     shutil.copy(tmp_path / "tiny" / "01.png", tmp_path / "tiny" / "02.png")
     changed = stage("train", *FLAGS, "--epoch", "1", "--model_name", "v", "--resume", cwd=tmp_path, check=False)
     assert changed.returncode == 1 and "have changed" in changed.stderr
+
+
+def test_resume_of_a_run_of_another_version_is_refused(labelled):
+    stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", cwd=labelled.parent)
+    paths = RunPaths(labelled.parent / "result", "tiny", "early")
+    run = {**read_run(paths), "status": "started"}
+    del run["config"]["optimizer"]
+    paths.run_json.write_text(json.dumps(run))
+    again = stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", "--resume", cwd=labelled.parent, check=False)
+    assert again.returncode == 1 and "did not know optimizer" in again.stderr and "--overwrite" in again.stderr
 
 
 def test_a_name_in_use_is_refused_and_kept(run, labelled):

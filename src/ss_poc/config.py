@@ -17,10 +17,10 @@ from .errors import ConfigError, run_command
 from .host import cores
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "NAME_PATTERN", "PRECISIONS", "PRESETS", "SERVING_ENGINES",
-    "VIEWS", "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "SearchConfig",
-    "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags", "parse_duration", "parse_part",
-    "parse_size",
+    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS", "PRESETS",
+    "SERVING_ENGINES", "VIEWS", "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig", "ReportConfig",
+    "Rule", "SearchConfig", "ServeConfig", "TrainConfig", "format_size", "from_environment", "from_flags",
+    "parse_duration", "parse_part", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -31,6 +31,7 @@ PRESETS = ("fast", "balanced", "accurate")
 PRECISIONS = ("", "float32", "mixed_bfloat16", "mixed_float16")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
 LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
+OPTIMIZERS = ("muon", "adamw")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class TrainConfig(RunConfig):
     mosaic: float = setting(-1.0, "part of the crops put together from four smaller ones; -1: chosen", least=-1.0,
                             most=1.0)
     loss: str = setting("", "loss (default: chosen)", choices=("", *LOSSES))
+    optimizer: str = setting("", "how gradients become steps (default: chosen)", choices=("", *OPTIMIZERS))
     lr: float = setting(0.0, "highest learning rate; 0: chosen", least=0.0, most=10.0)
     ema: float = setting(-1.0, "momentum of the moving average of the weights; -1: chosen, 0: none", least=-1.0,
                          most=0.9999)

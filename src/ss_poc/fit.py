@@ -35,6 +35,7 @@ from .generator import (
 from .images import save_image
 from .metric import loss_function
 from .model import build_model, encoder_layers
+from .muon import Muon
 from .schedule import Clock, EpochSchedule, TimeSchedule
 from .survey import Survey
 from .validation import Validator
@@ -171,8 +172,10 @@ def compile_model(config: TrainConfig, model: keras.Model, steps: int) -> None:
     """Give a model its optimiser; `steps` of an epoch tell how long the moving average of the weights should be."""
     expected = config.seconds * 4 if config.budget else steps * config.epoch
     momentum = config.ema if config.ema >= 0 else 1 - 10 / min(5000, max(500, expected))
-    optimizer = keras.optimizers.AdamW(config.lr, weight_decay=1e-2, clipnorm=1.0, use_ema=momentum > 0,
-                                       ema_momentum=momentum)
+    averaged = {"weight_decay": 1e-2, "use_ema": momentum > 0, "ema_momentum": momentum}
+    # An orthogonal update has the same size whatever the gradient's.
+    optimizer = Muon(config.lr, **averaged) if config.optimizer == "muon" else \
+        keras.optimizers.AdamW(config.lr, clipnorm=1.0, **averaged)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer=optimizer, loss=loss_function(config.loss), jit_compile=config.xla)
     # Variables made in the first step would have it traced twice, for seconds.

@@ -32,7 +32,7 @@ FEWEST_CROPS, PIXELS_A_CORE, START = 4000, 600_000, 30
 LEAST_PIXELS = 192 * 256
 CROP_PIXELS = {"cpu": 256 * 256, "gpu": 512 * 512}
 # On a CPU a step has about so many pixels: with fewer its fixed cost shows, with more there are too few steps.
-STEP_PIXELS = 2 * 256 * 256
+STEP_PIXELS = 8 * 256 * 256
 WINDOW_PIXELS = {"cpu": 448 * 448, "gpu": 1024 * 1024}
 ENCODERS = {"fast": "compact16", "balanced": "compact24", "accurate": "compact32"}
 # Resident bytes a pixel of the crop while training, an image of the batch: peak memory of a run with batch 8 less
@@ -203,13 +203,17 @@ class _Chooser:
     def learning(self, survey: Survey, here: Machine) -> None:
         tuned = self.config.weights != "none"
         self._set("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md")
-        self._set("lr", 5e-4 if tuned else 2e-3, "fine-tuning" if tuned else "from scratch")
+        if self.config.architecture == "compact" and not tuned:
+            self._set("optimizer", "muon", "learns in a third of AdamW's steps; see docs/training.md")
+        else:
+            self._set("optimizer", "adamw", "gentle to weights that are there" if tuned else "usual for its layers")
+        scratch = 4e-3 if self.config.optimizer == "muon" else 2e-3
+        self._set("lr", 5e-4 if tuned else scratch, "fine-tuning" if tuned else "from scratch")
         self._set("freeze", 2 if tuned else 0, "epochs with a frozen encoder, while the head learns" if tuned
                   else "nothing to keep")
         precision = "mixed_float16" if here.gpus else "mixed_bfloat16" if here.bfloat16 else "float32"
         self._set("precision", precision, {"mixed_float16": "GPU", "mixed_bfloat16": "these cores multiply it "
                   "natively: up to 1.9 times the speed", "float32": "these cores have nothing faster"}[precision])
-
 
     def views(self, survey: Survey) -> None:
         both = survey.turnable_v and survey.turnable_h

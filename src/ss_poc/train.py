@@ -34,7 +34,7 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "segmentation-models", "eff
             "opencv-python-headless", "numpy", "pycocotools")
 # Settings that the recipe may choose; a resumed run keeps what was chosen when it was started.
 CHOSEN = ("architecture", "encoder", "scale", "size", "crop", "sampling", "mosaic", "strength", "batch_size",
-          "cache_mb", "loss", "lr", "freeze", "views", "precision")
+          "cache_mb", "loss", "optimizer", "lr", "freeze", "views", "precision")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -183,6 +183,9 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
                             f"fingerprint {run['data']['fingerprint'][:12]}…, got {dataset.fingerprint[:12]}…",
                             "--model_name v_2 for a new run beside it, --overwrite for one in its place")
     then = run["config"]
+    if unknown := sorted({*CHOSEN} - {*then}):
+        raise ArtifactError(f"the run was started by another version, which did not know {', '.join(unknown)}",
+                            "a run of this version", "start it anew: --overwrite, or another --model_name")
     chosen_then = {name: then[name] for name in CHOSEN if getattr(config, name) == getattr(TrainConfig, name)}
     config = dataclasses.replace(config, **chosen_then)
     now = dataclasses.asdict(config)

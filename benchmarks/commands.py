@@ -1,0 +1,22 @@
+"""The product's commands as a benchmark runs them: measured from outside, as a user's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+
+def measured(module: str, *flags: str) -> tuple[float, float]:
+    """Run `python -m ss_poc.<module>`; its seconds and its peak resident memory in GiB.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    began = os.times().elapsed
+    process = subprocess.Popen([sys.executable, "-m", f"ss_poc.{module}", *flags], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{module} {' '.join(flags)} ended with {process.returncode}")
+    return os.times().elapsed - began, usage.ru_maxrss / 2**20
