@@ -1,4 +1,4 @@
-"""Muon for networks of convolutions: a third of the steps, or fewer, to the same loss as AdamW (docs/training.md)."""
+"""Muon for networks of convolutions: fewer than half of the steps to the loss that AdamW reaches (docs/training.md)."""
 
 from __future__ import annotations
 

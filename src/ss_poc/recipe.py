@@ -204,7 +204,7 @@ class _Chooser:
         tuned = self.config.weights != "none"
         self._set("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md")
         if self.config.architecture == "compact" and not tuned:
-            self._set("optimizer", "muon", "learns in a third of AdamW's steps; see docs/training.md")
+            self._set("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training.md")
         else:
             self._set("optimizer", "adamw", "gentle to weights that are there" if tuned else "usual for its layers")
         scratch = 4e-3 if self.config.optimizer == "muon" else 2e-3
