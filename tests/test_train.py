@@ -132,7 +132,8 @@ def test_resume_of_a_run_of_another_version_is_refused(labelled):
     run = {**read_run(paths), "status": "started"}
     del run["config"]["optimizer"]
     paths.run_json.write_text(json.dumps(run))
-    again = stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", "--resume", cwd=labelled.parent, check=False)
+    again = stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", "--resume", cwd=labelled.parent,
+                  check=False)
     assert again.returncode == 1 and "did not know optimizer" in again.stderr and "--overwrite" in again.stderr
 
 
