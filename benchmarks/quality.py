@@ -73,8 +73,9 @@ def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) 
     paths = RunPaths(root, "quality", f"{name}_{seed}")
     asked = {"img_path": options.img_path, "budget": options.budget, "flags": flags}
     kept = paths.folder / "quality.json"
-    if kept.is_file() and read_json(kept)["asked"] == asked:
-        return read_json(kept)["found"]
+    before = read_json(kept) if kept.is_file() else {}
+    if before.get("asked") == asked:
+        return before["found"]
     shared = ["--result", str(root), "--img_dir_name", "quality", "--model_name", paths.model_name]
     seconds, peak = measured("train", *shared, "--img_path", options.img_path, "--budget", options.budget, "--seed",
                              str(seed), "--overwrite", *flags)
