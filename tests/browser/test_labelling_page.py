@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +386,12 @@ def test_an_export_while_another_one_runs_leaves_two_whole_files(site, drawn):
     assert [process.wait(60) for process in both] == [0, 0]
     new = set(site.photos.glob(".exports/*")) - before
     assert len(new) == 2 and all(len(read_document(path)) == 3 for path in new)
+
+
+def test_readers_at_the_same_time_all_see_every_task(site, drawn):
+    def count(_: int) -> int:
+        studio = site.studio()
+        return len(studio._tasks(studio._project("photos")))
+
+    with ThreadPoolExecutor(8) as readers:
+        assert set(readers.map(count, range(160))) == {COUNT}
