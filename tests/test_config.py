@@ -116,6 +116,14 @@ def test_an_unknown_choice_is_refused_with_those_that_are(name, known):
     assert all(getattr(TrainConfig(**{name: choice}), name) == choice for choice in known)
 
 
+@pytest.mark.parametrize("pattern", ["(", "*", "[0-"])
+def test_group_is_a_regular_expression(pattern):
+    with pytest.raises(ConfigError, match="group is") as refused:
+        TrainConfig(group=pattern)
+    assert "regular expression" in refused.value.expected
+    assert TrainConfig(group="^[^_]+").group == "^[^_]+"
+
+
 @pytest.mark.parametrize("weights", ["imagenet21k", "", "model.h5", "model.keras.txt"])
 def test_weights_are_none_imagenet_or_a_keras_file(weights):
     with pytest.raises(ConfigError, match="weights"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from ss_poc.errors import ConfigError, DataError
-from ss_poc.split import split_samples
+from ss_poc.split import part_of, split_samples
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,40 @@ def test_classes_that_exclude_each_other_are_in_training_first():
     samples = items((1, {0, 1}), (1, {1, 2}), (1, {0, 2}))  # no split of three has all classes on both sides
     train, _ = split_samples(samples, 0.5, 0)
     assert set(classes_of(samples, train)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("name", "pattern", "part"), [
+    ("p17_top.jpg", "^[^_]+", "p17"),
+    ("line 2/p17_top.jpg", r"([^/_]+)_[^/]*$", "p17"),
+    ("top.jpg", "^p[0-9]+", ""),
+    ("top.jpg", "(p[0-9]+)?", ""),
+    ("p17_top.jpg", "", ""),
+])
+def test_part_is_what_the_pattern_finds_in_a_name(name, pattern, part):
+    assert part_of(name, pattern) == part
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_photographs_of_one_part_stay_together(seed):
+    draw = random.Random(seed)
+    samples = [Item(f"p{draw.randint(0, 15)}_{index}.png", f"{index}", frozenset({index % 3})) for index in range(60)]
+    train, valid = split_samples(samples, 0.25, seed, "^p[0-9]+")
+    assert sorted(train + valid) == sorted(sample.name for sample in samples) and valid
+    assert not {name.split("_")[0] for name in train} & {name.split("_")[0] for name in valid}
+
+
+def test_copies_join_the_parts_that_show_them():
+    samples = [Item(name, digest, frozenset()) for name, digest in (
+        ("a_1", "x"), ("a_2", "y"), ("b_1", "y"), ("b_2", "z"), ("c_1", "w"), ("c_2", "v"))]
+    sides = split_samples(samples, 0.5, 0, "^.")
+    assert sorted(map(sorted, sides)) == [["a_1", "a_2", "b_1", "b_2"], ["c_1", "c_2"]]
+
+
+def test_photographs_without_a_part_count_by_themselves():
+    samples = items((10, {0}))
+    assert split_samples(samples, 0.3, 1, "^part[0-9]+") == split_samples(samples, 0.3, 1)
+
+
+def test_one_part_alone_cannot_be_split():
+    with pytest.raises(DataError, match="1 different parts"):
+        split_samples(items((5, {0})), 0.2, 0, "png")

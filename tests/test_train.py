@@ -21,7 +21,7 @@ from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.host import free_memory
-from ss_poc.train import train
+from ss_poc.train import _split, train
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
 
@@ -68,6 +68,37 @@ def test_another_seed_gives_other_numbers_and_another_split(whole, labelled):
     other = RunPaths(labelled.parent / "result", "tiny", "other")
     assert scores_of(other)[1] != scores_of(whole)[1]
     assert read_run(other)["split"]["valid"] != read_run(whole)["split"]["valid"]
+
+
+LAST_DIGIT = "[0-9](?=[.])"
+
+
+def split_by_last_digit(labelled: Path, before: dict) -> dict[str, list[str]]:
+    """The tiny set's photographs are 00.png to 23.png; those with the same last digit show one part."""
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    return _split(TrainConfig(img_path=str(labelled), group=LAST_DIGIT), dataset, before)
+
+
+def test_photographs_of_one_part_train_or_validate_together(labelled):
+    split = split_by_last_digit(labelled, {})
+    train, valid = ({Path(name).stem[-1] for name in split[side]} for side in ("train", "valid"))
+    assert valid and not train & valid and train | valid == set("0123456789")
+
+
+@pytest.mark.parametrize("side", ["train", "valid"])
+def test_new_photograph_joins_the_part_it_shows(labelled, side):
+    """Of twenty that are known those ending in 0 to 3 are on one side: 20 to 23 follow them."""
+    low = [f"{number:02d}.png" for number in range(20) if number % 10 < 4]
+    high = [f"{number:02d}.png" for number in range(20) if number % 10 >= 4]
+    new = [f"{number}.png" for number in range(20, 24)]
+    other = "valid" if side == "train" else "train"
+    before = {"data": {"img_path": str(labelled)}, "split": {side: low, other: high}}
+    assert split_by_last_digit(labelled, before) == {side: low + new, other: high}
+
+
+def test_photographs_of_a_single_part_are_refused_before_training(labelled):
+    done = stage("train", *FLAGS, "--group", "png", "--model_name", "one_part", cwd=labelled.parent, check=False)
+    assert done.returncode == 1 and "there are 1 different parts" in done.stderr and "--group" in done.stderr
 
 
 def start(here: Path, *flags: str) -> subprocess.Popen[str]:

@@ -115,6 +115,8 @@ class TrainConfig(RunConfig):
                          most=0.9999)
     seed: int = setting(0, "seed of split, weights, order and augmentation", least=0)
     valid: float = setting(0.2, "part of the images that validates", least=0.01, most=0.9)
+    group: str = setting("", "regular expression that finds the part's name in a photograph's: photographs of one part "
+                             "train or validate together")
     patience: int = setting(12, "epochs without progress before it stops", least=1)
     augmentation: str = setting("", "albumentations pipeline as yaml (default: flips, turns, scale, light, noise)")
     strength: float = setting(-1.0, "strength of the default augmentation; -1: chosen", least=-1.0, most=2.0)
@@ -137,6 +139,11 @@ class TrainConfig(RunConfig):
             raise ConfigError(f"budget is {self.budget!r}", "at least 20 s, of which 10 go by before the first step")
         if not (self.weights in ("none", "imagenet") or self.weights.endswith(".keras")):
             raise ConfigError(f"weights is {self.weights!r}", "none, imagenet or the path of a .keras file")
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise ConfigError(f"group is {self.group!r}: {error}", "a regular expression, such as '^[^_]+' for what "
+                              "comes before the first _ of a name") from error
         if self.resume + self.reuse + self.overwrite > 1:
             raise ConfigError("more than one of resume, reuse and overwrite is set", "one of them at most",
                               "drop those you do not mean")

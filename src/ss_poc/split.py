@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from .errors import ConfigError, DataError
 
-__all__ = ["split_samples"]
+__all__ = ["part_of", "split_samples"]
 
 
 class Splittable(Protocol):
@@ -28,7 +29,7 @@ class Splittable(Protocol):
 
 @dataclass(frozen=True)
 class _Group:
-    """Byte-identical samples: they stay together."""
+    """Samples that are byte-identical or show one part: they stay together."""
 
     order: str
     names: tuple[str, ...]
@@ -39,12 +40,26 @@ NOBODY = _Group("", (), frozenset())
 STARTS = 16
 
 
-def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: int) -> tuple[list[str], list[str]]:
+def part_of(name: str, pattern: str) -> str:
+    """Which part a photograph shows, by its name: what the pattern's group matches, or all of it; "" for no match."""
+    found = re.search(pattern, name) if pattern else None
+    return (found[1] if found.re.groups else found[0]) or "" if found else ""
+
+
+def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: int,
+                  pattern: str = "") -> tuple[list[str], list[str]]:
     """Split samples by the set of classes in an image; negatives are such a set too.
 
-    It depends on contents, classes and seed alone, not on order or machine. Byte-identical files are one group and stay
-    together; a class in 2 groups or more is on both sides wherever that can be, one in a single group is in training.
-    The validation part has `valid_fraction` of the groups, rounded, unless classes need more.
+    It depends on contents, classes, parts and seed alone, not on order or machine. Byte-identical files, and
+    photographs of one part, are one group and stay together; a class in 2 groups or more is on both sides wherever that
+    can be, one in a single group is in training. The validation part has `valid_fraction` of the groups, rounded,
+    unless classes need more.
+
+    Args:
+        samples: to split.
+        valid_fraction: between 0 and 1.
+        seed: of the draw.
+        pattern: regular expression that finds the part in a sample's name, see `part_of`.
 
     Returns:
         Names that train and names that validate, sorted.
@@ -55,10 +70,11 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
     """
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid is {valid_fraction}", "a part between 0 and 1")
-    groups = _stratified(samples, seed)
+    groups = _stratified(_together(samples, pattern), seed)
     if len(groups) < 2:
-        raise DataError(f"there are {len(groups)} different images", "at least 2, one to train and one to validate",
-                        "label more images")
+        raise DataError(f"there are {len(groups)} different {'parts' if pattern else 'images'}",
+                        "at least 2, one to train and one to validate",
+                        "--group finds the same part everywhere" if pattern and samples else "label more images")
     total = len(groups)
     count = min(max(round(total * valid_fraction), 1), total - 1)
     # Exchanges can end before every class is covered; another start may get there.
@@ -82,13 +98,27 @@ def _attempt(groups: Sequence[_Group], count: int, start: int) -> tuple[list[_Gr
     return train, valid
 
 
-def _stratified(samples: Iterable[Splittable], seed: int) -> list[_Group]:
-    """Groups, stratum after stratum, shuffled by `seed` inside each; those alone in their stratum form the last one."""
-    members: dict[str, list[Splittable]] = {}
+def _together(samples: Iterable[Splittable], pattern: str) -> list[list[Splittable]]:
+    """Samples of the same content or part, by way of others too, in one list each."""
+    owner: dict[tuple[str, str], list[Splittable]] = {}
     for sample in samples:
-        members.setdefault(sample.digest, []).append(sample)
-    groups = [_Group(hashlib.sha256(f"{seed}:{digest}".encode()).hexdigest(), tuple(item.name for item in found),
-                     frozenset().union(*(item.classes for item in found))) for digest, found in members.items()]
+        keys = _keys(sample, pattern)
+        merged = [sample, *(one for known in {id(owner[key]): owner[key] for key in keys if key in owner}.values()
+                            for one in known)]
+        owner |= {key: merged for one in merged for key in _keys(one, pattern)}
+    return list({id(members): members for members in owner.values()}.values())
+
+
+def _keys(sample: Splittable, pattern: str) -> list[tuple[str, str]]:
+    part = part_of(sample.name, pattern)
+    return [("content", sample.digest), *([("part", part)] if part else [])]
+
+
+def _stratified(members: Iterable[Sequence[Splittable]], seed: int) -> list[_Group]:
+    """Groups, stratum after stratum, shuffled by `seed` inside each; those alone in their stratum form the last one."""
+    groups = [_Group(hashlib.sha256(f"{seed}:{min(item.digest for item in found)}".encode()).hexdigest(),
+                     tuple(item.name for item in found),
+                     frozenset().union(*(item.classes for item in found))) for found in members]
     sizes = Counter(group.classes for group in groups)
     return sorted(groups, key=lambda group: (sizes[group.classes] == 1,
                                              sorted(group.classes) if sizes[group.classes] > 1 else [], group.order))

@@ -22,10 +22,11 @@ from typing import Any
 
 from .artifacts import RunPaths, data_path, find_json, read_run, remove_leftovers, update_run
 from .config import TrainConfig, from_flags
-from .data import Dataset, Sample, load_coco, split_samples
+from .data import Dataset, Sample, load_coco
 from .errors import ArtifactError, ConfigError, run_command
 from .host import share_cores
 from .recipe import Choice, choose, machine, table
+from .split import part_of, split_samples
 from .survey import Survey, survey_samples
 
 __all__ = ["main", "train"]
@@ -126,17 +127,22 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
     """Names that train and validate.
 
     Going on from a run on the same folder, its images stay where they were: what trained then must not validate now.
+    A new photograph of a part that is known joins it.
     """
     same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
     known = before["split"] if same else {}
     sides = {name: side for side in ("train", "valid") for name in known.get(side, [])}
-    new = [sample for sample in dataset.samples if sample.name not in sides]
+    parts = {part_of(name, config.group): side for side in ("valid", "train") for name in known.get(side, [])}
     split: dict[str, list[str]] = {"train": [], "valid": []}
+    new = []
     for sample in dataset.samples:
-        if sample.name in sides:
-            split[sides[sample.name]].append(sample.name)
-    if len({sample.digest for sample in new}) >= 2:
-        names = split_samples(new, config.valid, config.seed)
+        part = part_of(sample.name, config.group)
+        if side := sides.get(sample.name) or (part and parts.get(part)):
+            split[side].append(sample.name)
+        else:
+            new.append(sample)
+    if not known or len({part_of(sample.name, config.group) or sample.digest for sample in new}) >= 2:
+        names = split_samples(new, config.valid, config.seed, config.group)
         split["train"] += names[0]
         split["valid"] += names[1]
     else:
@@ -227,6 +233,11 @@ def _say(config: TrainConfig, dataset: Dataset, paths: RunPaths) -> None:
               f"python -m ss_poc.data check {config.json_path} {config.img_path} lists all")
     print(f"{len(split['train'])} images train, {len(split['valid'])} validate; {len(dataset.labels)} classes: "
           f"{', '.join(dataset.labels)}", flush=True)
+    if config.group:
+        parts = {side: {part_of(name, config.group) for name in names} for side, names in split.items()}
+        alone = sum(not part_of(sample.name, config.group) for sample in dataset.samples)
+        print(f"of {len(parts['train'] - {''})} parts that train and {len(parts['valid'] - {''})} that validate"
+              + (f"; {alone} images whose name shows no part count by themselves" if alone else ""), flush=True)
     rows = [Choice(**row) for row in read_run(paths)["recipe"]]
     limit = f"in {config.budget}" if config.budget else f"for at most {config.epoch} epochs"
     print(f"training {limit}, seed {config.seed}, with\n{table(rows)}", flush=True)
