@@ -25,10 +25,11 @@ from ss_poc.host import cores
 from ss_poc.masks import decode_rle
 
 # What is usual: squeezed to a square, all images alike, soft Dice, Adam, constant arithmetic.
-USUAL = ["--size", "256x256", "--sampling", "0", "--loss", "bce_dice", "--optimizer", "adamw", "--lr", "0.001", "--ema",
-         "0", "--precision", "float32"]
+USUAL = ["--weights", "none", "--size", "256x256", "--sampling", "0", "--loss", "bce_dice", "--optimizer", "adamw",
+         "--lr", "0.001", "--ema", "0", "--precision", "float32"]
 RECIPES: dict[str, list[str]] = {
     "balanced": [],
+    "scratch": ["--weights", "none"],
     "fast": ["--preset", "fast"],
     "accurate": ["--preset", "accurate"],
     "poc": [*USUAL, "--architecture", "unetpp", "--encoder", "efficientnetb4", "--batch_size", "4"],

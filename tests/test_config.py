@@ -46,7 +46,7 @@ def test_defaults_are_those_the_documentation_names():
     config = TrainConfig()
     assert (config.epoch, config.batch_size, config.model_name, config.img_path) == (
         50, 0, "v_1", "coco-annotator/datasets/demo")
-    assert (config.json_path, config.img_dir_name, config.weights, config.result) == ("", "", "none", "result")
+    assert (config.json_path, config.img_dir_name, config.weights, config.result) == ("", "", "", "result")
 
 
 def test_what_the_recipe_chooses_is_left_open():
@@ -124,8 +124,8 @@ def test_group_is_a_regular_expression(pattern):
     assert TrainConfig(group="^[^_]+").group == "^[^_]+"
 
 
-@pytest.mark.parametrize("weights", ["imagenet21k", "", "model.h5", "model.keras.txt"])
-def test_weights_are_none_imagenet_or_a_keras_file(weights):
+@pytest.mark.parametrize("weights", ["imagenet21k", "drawn", "model.h5", "model.keras.txt"])
+def test_weights_are_none_synthetic_imagenet_or_a_keras_file(weights):
     with pytest.raises(ConfigError, match="weights"):
         TrainConfig(weights=weights)
     assert TrainConfig(weights="a/model.keras").weights == "a/model.keras"

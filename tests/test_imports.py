@@ -16,12 +16,12 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 TREES = {name: ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES}
 
 STAGES = ("train", "fit", "post_processing", "export", "optimise", "report", "predict", "bento_deploy", "demo",
-          "keras_segment", "annotator")
+          "pretrain", "keras_segment", "annotator")
 # A module may import those of the lines above it.
 LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "charts", "telemetry", "openapi"),
           ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
           ("images", "engines", "studio_format", "annotator_api"),
-          ("coco", "split", "keras_compat"), ("data", "fused", "muon"),
+          ("coco", "split", "keras_compat", "pretrained", "surfaces"), ("data", "fused", "muon"),
           ("data_check", "model", "metric", "inference", "search", "survey", "labelling", "bar"),
           ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio",
            "studio", "coco_annotator", "moving_in"),
@@ -30,8 +30,8 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"bar", "coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation",
             "train", "fit", "model", "metric", "fused", "muon", "keras_compat", "export", "post_processing", "search",
-            "operating", "charts", "evidence", "optimise", "demo", "report", "labelling", "studio", "coco_annotator",
-            "moving_in", "annotator"}
+            "operating", "charts", "evidence", "optimise", "demo", "pretrain", "pretrained", "surfaces", "report",
+            "labelling", "studio", "coco_annotator", "moving_in", "annotator"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 

@@ -211,9 +211,18 @@ def test_pretrained_weights_come_with_a_network_that_has_them_and_a_gentle_start
     assert "pretrained" in rows["architecture"].why and rows["lr"].why == "fine-tuning"
 
 
-def test_a_start_from_scratch_learns_faster_and_freezes_nothing():
+@pytest.mark.parametrize("weights", ["none", "synthetic"])
+def test_a_network_without_photographs_behind_it_learns_fast_and_freezes_nothing(weights):
+    config, _ = chosen(weights=weights)
+    assert (config.optimizer, config.lr, config.freeze) == ("muon", 4e-3, 0)
+
+
+def test_networks_with_weights_in_the_package_begin_with_them(monkeypatch):
+    monkeypatch.setattr(recipe, "pretrained_encoders", lambda: ["compact24"])
     config, rows = chosen()
-    assert (config.optimizer, config.lr, config.freeze) == ("muon", 4e-3, 0) and rows["lr"].why == "from scratch"
+    assert (config.encoder, config.weights) == ("compact24", "synthetic") and "drawn" in rows["weights"].why
+    assert chosen(preset="fast")[0].weights == chosen(architecture="unet")[0].weights == "none"
+    assert chosen(weights="none")[1]["weights"].why == "as you asked"
 
 
 @pytest.mark.parametrize(("named", "optimizer", "lr"), [
@@ -307,7 +316,8 @@ def test_this_machine_has_cores_and_memory():
 
 NAMED = {"architecture": "unet", "encoder": "resnet18", "scale": 0.5, "size": "128x160", "crop": "96x128",
          "sampling": 0.2, "mosaic": 0.1, "strength": 0.3, "batch_size": 5, "cache_mb": 77, "loss": "focal",
-         "optimizer": "adamw", "lr": 0.01, "freeze": 1, "precision": "float32", "views": "upside_down"}
+         "optimizer": "adamw", "lr": 0.01, "weights": "none", "freeze": 1, "precision": "float32",
+         "views": "upside_down"}
 
 
 @pytest.mark.parametrize("here", [CPU, GPU])

@@ -81,6 +81,19 @@ def test_page_tells_how_to_repeat_the_run(page, run):
         assert f"python -m ss_poc.{name}" in page
 
 
+def test_page_says_whether_photographs_of_one_part_stayed_together(page, run, labelled, tmp_path):
+    assert "each photograph by itself" in page and "--group" in page
+    shutil.copytree(run.folder, tmp_path / "tiny" / "segment" / "v_1")
+    paths = RunPaths(tmp_path, "tiny", "v_1")
+    written = read_run(paths)
+    written["config"]["group"] = "^[^_<]+"
+    written["data"] |= {"img_path": str(labelled), "json_path": str(labelled / ".exports" / "coco-1.json")}
+    write_json(paths.run_json, written)
+    stage("report", "--img_dir_name", "tiny", "--result", str(tmp_path), cwd=labelled.parent)
+    grouped = (paths.valid / "report.html").read_text(encoding="utf-8")
+    assert "<code>^[^_&lt;]+</code>" in grouped and "each photograph by itself" not in grouped
+
+
 def test_names_from_the_data_cannot_become_markup(run, labelled, tmp_path):
     """A class is called like a tag: it must be shown, not obeyed."""
     shutil.copytree(labelled, tmp_path / "tiny")

@@ -218,7 +218,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path)
     from ss_poc.validation import Validator
 
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
-    config = TrainConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4)
+    config = TrainConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4,
+                         weights="none")
     windows = Windows(Source(dataset.samples[:2], 2, 0.0, (32, 32)), (32, 32), 2, most=2)
     model = compiled(config, 2, 4)
     progress = Progress(config, RunPaths(tmp_path, "tiny", "hot"), 4, Validator(windows, loss_function("balanced")),

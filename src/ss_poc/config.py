@@ -98,7 +98,8 @@ class TrainConfig(RunConfig):
     batch_size: int = setting(0, "crops a step; 0: chosen from images and memory", least=0)
     architecture: str = setting("", "network (default: compact)", choices=("", *ARCHITECTURES))
     encoder: str = setting("", "encoder of the network, such as efficientnetb0 (default: the architecture's own)")
-    weights: str = setting("none", "none, imagenet (downloads) or a .keras file of ours to go on from")
+    weights: str = setting("", "none, synthetic (learned on drawn surfaces; in the package), imagenet (downloads) or a "
+                               ".keras file of ours to go on from (default: chosen)")
     freeze: int = setting(-1, "epochs with a frozen encoder; -1: 2 when going on from weights, else 0", least=-1)
     size: str = setting("", "network input as HEIGHTxWIDTH, such as 256x320; alone: whole images are squeezed into it")
     scale: float = setting(0.0, "network pixels a pixel of the photograph; 0: chosen from the objects", least=0.0,
@@ -137,8 +138,8 @@ class TrainConfig(RunConfig):
                 parse_size(size)
         if self.budget and self.seconds < 20:
             raise ConfigError(f"budget is {self.budget!r}", "at least 20 s, of which 10 go by before the first step")
-        if not (self.weights in ("none", "imagenet") or self.weights.endswith(".keras")):
-            raise ConfigError(f"weights is {self.weights!r}", "none, imagenet or the path of a .keras file")
+        if not (self.weights in ("", "none", "synthetic", "imagenet") or self.weights.endswith(".keras")):
+            raise ConfigError(f"weights is {self.weights!r}", "none, synthetic, imagenet or the path of a .keras file")
         try:
             re.compile(self.group)
         except re.error as error:

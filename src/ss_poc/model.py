@@ -16,12 +16,13 @@ import numpy as np
 from . import keras_compat
 from .config import ARCHITECTURES, parse_size
 from .errors import ModelError
+from .pretrained import read_pretrained
 
 import keras  # noqa: E402  isort: skip  (after keras_compat, which quietens TensorFlow)
 from keras import layers, ops  # noqa: E402  isort: skip
 
-__all__ = ["build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights", "stored_classes",
-           "with_views"]
+__all__ = ["body_weights", "build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights",
+           "stored_classes", "with_views"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         classes: channels of the output.
         size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
         weights: "none"; "imagenet" for a pretrained encoder (downloaded; without a network a warning is given and
-            training starts from scratch); or the path of a `.keras` file of the same architecture.
+            training starts from scratch); "synthetic" for a compact network that learned on drawn surfaces, in the
+            package; or the path of a `.keras` file of the same architecture.
         full: whether the output has the size of the input; else that of `compact` has half, as it is before it is
             enlarged: that is enough to train on, and takes a quarter of the memory and time.
         kept: for each class its channel in that file, None for a new one; None: the classes are the same.
@@ -108,6 +110,8 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         model = _with_encoder(architecture, encoder, classes, size_hw, pretrained)
     if weights == "imagenet" and architecture == "compact":
         warnings.warn("compact has no pretrained weights; training starts from scratch", stacklevel=2)
+    elif weights == "synthetic":
+        _begin_with(model, read_pretrained(encoder))
     elif weights not in ("none", "imagenet"):
         there = stored_classes(Path(weights))
         kept = list(range(classes)) if kept is None and there == classes else [*(kept or [None] * classes)]
@@ -172,6 +176,23 @@ def _take_over(model: keras.Model, source: keras.Model, kept: Sequence[int | Non
                 if before is not None:
                     values[..., channel] = old[..., before]
         mine.assign(values)
+
+
+def body_weights(encoder: str, path: Path) -> list[np.ndarray]:
+    """All weights of a compact network in a `.keras` file but its head's, in the order of `model.weights`."""
+    model = build_model("compact", encoder, stored_classes(path), (64, 64))
+    load_weights(model, path)
+    return [np.array(variable) for variable in _body(model)]
+
+
+def _begin_with(model: keras.Model, values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(_body(model), values, strict=True):
+        variable.assign(value)
+
+
+def _body(model: keras.Model) -> list[Any]:
+    head = _head_of(model)
+    return [variable for variable in model.weights if variable is not head.kernel and variable is not head.bias]
 
 
 def _head_of(model: keras.Model) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .config import TrainConfig, format_size, parse_size
 from .host import cores, free_memory
+from .pretrained import pretrained_encoders
 from .survey import Survey
 from .tiles import windows_along
 
@@ -120,6 +121,10 @@ class _Chooser:
                       f"a small one: {self.config.budget} is short" if hurried else f"preset {self.config.preset}")
         else:
             self._set("encoder", "", "the architecture's own", "(default)")
+        if self.config.architecture == "compact" and self.config.encoder in pretrained_encoders():
+            self._set("weights", "synthetic", "learned on drawn surfaces, in the package: sees defects from the start")
+        else:
+            self._set("weights", "none", "from scratch: the package has none for this network")
 
     def scale(self, survey: Survey, here: Machine) -> float:
         """Network pixels a pixel of the photograph; 0 if the user wants whole images squeezed into `size`."""
@@ -201,16 +206,16 @@ class _Chooser:
         self._set("cache_mb", cache, "memory for decoded images")
 
     def learning(self, survey: Survey, here: Machine) -> None:
-        tuned = self.config.weights != "none"
+        tuned = self.config.weights not in ("none", "synthetic")
         self._set("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md")
         if self.config.architecture == "compact" and not tuned:
             self._set("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training.md")
         else:
             self._set("optimizer", "adamw", "gentle to weights that are there" if tuned else "usual for its layers")
         scratch = 4e-3 if self.config.optimizer == "muon" else 2e-3
-        self._set("lr", 5e-4 if tuned else scratch, "fine-tuning" if tuned else "from scratch")
+        self._set("lr", 5e-4 if tuned else scratch, "fine-tuning" if tuned else "all weights learn from the start")
         self._set("freeze", 2 if tuned else 0, "epochs with a frozen encoder, while the head learns" if tuned
-                  else "nothing to keep")
+                  else "all weights learn from the start")
         precision = "mixed_float16" if here.gpus else "mixed_bfloat16" if here.bfloat16 else "float32"
         self._set("precision", precision, {"mixed_float16": "GPU", "mixed_bfloat16": "these cores multiply it "
                   "natively: up to 1.9 times the speed", "float32": "these cores have nothing faster"}[precision])

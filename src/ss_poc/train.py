@@ -35,7 +35,7 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "segmentation-models", "eff
             "opencv-python-headless", "numpy", "pycocotools")
 # Settings that the recipe may choose; a resumed run keeps what was chosen when it was started.
 CHOSEN = ("architecture", "encoder", "scale", "size", "crop", "sampling", "mosaic", "strength", "batch_size",
-          "cache_mb", "loss", "optimizer", "lr", "freeze", "views", "precision")
+          "cache_mb", "loss", "optimizer", "lr", "weights", "freeze", "views", "precision")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
