@@ -23,10 +23,11 @@ from matplotlib.figure import Figure
 
 from ss_poc.artifacts import RunPaths, find_json
 from ss_poc.config import parse_duration
-from ss_poc.data import Sample, load_coco, split_samples
+from ss_poc.data import Sample, load_coco
 from ss_poc.inference import Predictor
 from ss_poc.masks import intersection_union
 from ss_poc.rank import choose, look
+from ss_poc.split import split_samples
 
 
 def main() -> None:

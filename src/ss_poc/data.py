@@ -1,4 +1,4 @@
-"""A labelled folder: COCO json and photographs to checked samples, and these to a split.
+"""A labelled folder: COCO json and photographs to checked samples.
 
 `python -m ss_poc.data check JSON IMG_PATH` shows what is in a data set and what is wrong with it.
 """
@@ -35,9 +35,8 @@ from .coco import (
 )
 from .errors import DataError, ImageError, run_command
 from .masks import decode_rle, polygons_to_mask
-from .split import split_samples
 
-__all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco", "split_samples"]
+__all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ Fields are (SIDE, SIDE) float32 grey values, of mean 0 and deviation 1 where a f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .artifacts import atomic_path
+from .artifacts import atomic_path, write_json
 from .host import cores
 from .masks import encode_rle
 
@@ -286,8 +285,8 @@ def draw_surfaces(folder: Path, images: int, seed: int) -> Path:
                    for number in range(images)]
         categories = [{"id": number, "name": name, "color": color}
                       for number, (name, (color, _)) in enumerate(CLASSES.items(), 1)]
-        (temporary / ".exports" / JSON_NAME).write_text(json.dumps(
-            {"images": entries, "annotations": annotations, "categories": categories}), encoding="utf-8")
+        write_json(temporary / ".exports" / JSON_NAME,
+                   {"images": entries, "annotations": annotations, "categories": categories})
     return folder / ".exports" / JSON_NAME
 
 
