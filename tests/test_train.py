@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from conftest import SOURCE, log_of, stage
 
 from ss_poc.artifacts import RunPaths, read_run
 from ss_poc.config import TrainConfig
-from ss_poc.data import load_coco
+from ss_poc.data import Dataset, load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.host import free_memory
 from ss_poc.train import _split, train
@@ -94,6 +95,33 @@ def test_new_photograph_joins_the_part_it_shows(labelled, side):
     other = "valid" if side == "train" else "train"
     before = {"data": {"img_path": str(labelled)}, "split": {side: low, other: high}}
     assert split_by_last_digit(labelled, before) == {side: low + new, other: high}
+
+
+def with_copies(labelled: Path, *names: str) -> Dataset:
+    """The tiny set as if these photographs had the same bytes."""
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    return replace(dataset, samples=tuple(replace(sample, digest="same") if sample.name in names else sample
+                                          for sample in dataset.samples))
+
+
+@pytest.mark.parametrize("side", ["train", "valid"])
+def test_new_copy_of_a_known_photograph_joins_it(labelled, side):
+    known, other = ["00.png"], ["01.png"]
+    dataset = with_copies(labelled, "00.png", "02.png")
+    before = {"data": {"img_path": str(labelled)},
+              "split": {side: known, "valid" if side == "train" else "train": other}}
+    dataset = replace(dataset, samples=dataset.samples[:3])
+    split = _split(TrainConfig(img_path=str(labelled)), dataset, before)
+    assert split[side] == ["00.png", "02.png"]
+
+
+def test_new_copies_of_one_photograph_under_names_of_two_parts_train(labelled):
+    """They cannot be split, and there is nothing to refuse: the known photographs validate."""
+    dataset = with_copies(labelled, "22.png", "23.png")
+    before = {"data": {"img_path": str(labelled)},
+              "split": {"train": [f"{number:02d}.png" for number in range(20)], "valid": ["20.png", "21.png"]}}
+    split = _split(TrainConfig(img_path=str(labelled), group="[0-9]+(?=[.])"), dataset, before)
+    assert split["valid"] == ["20.png", "21.png"] and split["train"][-2:] == ["22.png", "23.png"]
 
 
 def test_photographs_of_a_single_part_are_refused_before_training(labelled):

@@ -125,7 +125,7 @@ def operating(points: Sequence[Sequence[int]], defective: int, clean: int, chose
 def splits(train: Sequence[int], valid: Sequence[int], labels: Sequence[str]) -> str:
     """Images of each class in the two parts of the data."""
     with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _axes(1, 5.2, 1.1 + 0.32 * len(labels))
+        figure, (axes,) = _axes(1, 5.2, 1.4 + 0.32 * len(labels))
         places = np.arange(len(labels))
         axes.barh(places, train, color="#2563eb", label="training")
         axes.barh(places, valid, left=train, color="#ea580c", label="validation")
@@ -133,5 +133,6 @@ def splits(train: Sequence[int], valid: Sequence[int], labels: Sequence[str]) ->
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="images")
-        axes.legend(fontsize=8)
+        # Beside the axes: inside, a long bar lies under it.
+        figure.legend(loc="outside upper right", ncols=2, fontsize=8)
         return _svg(figure)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from .errors import ConfigError, DataError
 
-__all__ = ["part_of", "split_samples"]
+__all__ = ["part_of", "split_samples", "together"]
 
 
 class Splittable(Protocol):
@@ -70,7 +70,7 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
     """
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid is {valid_fraction}", "a part between 0 and 1")
-    groups = _stratified(_together(samples, pattern), seed)
+    groups = _stratified(together(samples, pattern), seed)
     if len(groups) < 2:
         raise DataError(f"there are {len(groups)} different {'parts' if pattern else 'images'}",
                         "at least 2, one to train and one to validate",
@@ -98,7 +98,7 @@ def _attempt(groups: Sequence[_Group], count: int, start: int) -> tuple[list[_Gr
     return train, valid
 
 
-def _together(samples: Iterable[Splittable], pattern: str) -> list[list[Splittable]]:
+def together(samples: Iterable[Splittable], pattern: str) -> list[list[Splittable]]:
     """Samples of the same content or part, by way of others too, in one list each."""
     owner: dict[tuple[str, str], list[Splittable]] = {}
     for sample in samples:

@@ -26,7 +26,7 @@ from .data import Dataset, Sample, load_coco
 from .errors import ArtifactError, ConfigError, run_command
 from .host import share_cores
 from .recipe import Choice, choose, machine, table
-from .split import part_of, split_samples
+from .split import part_of, split_samples, together
 from .survey import Survey, survey_samples
 
 __all__ = ["main", "train"]
@@ -127,26 +127,28 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
     """Names that train and validate.
 
     Going on from a run on the same folder, its images stay where they were: what trained then must not validate now.
-    A new photograph of a part that is known joins it.
+    A new photograph that is a copy of a known one, or of its part, joins it.
     """
     same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
     known = before["split"] if same else {}
     sides = {name: side for side in ("train", "valid") for name in known.get(side, [])}
-    parts = {part_of(name, config.group): side for side in ("valid", "train") for name in known.get(side, [])}
     split: dict[str, list[str]] = {"train": [], "valid": []}
     new = []
-    for sample in dataset.samples:
-        part = part_of(sample.name, config.group)
-        if side := sides.get(sample.name) or (part and parts.get(part)):
-            split[side].append(sample.name)
-        else:
-            new.append(sample)
-    if not known or len({part_of(sample.name, config.group) or sample.digest for sample in new}) >= 2:
-        names = split_samples(new, config.valid, config.seed, config.group)
+    for members in together(dataset.samples, config.group):
+        sides_here = {sides[sample.name] for sample in members if sample.name in sides}
+        if not sides_here:
+            new.append(members)
+            continue
+        joined = "train" if "train" in sides_here else "valid"
+        for sample in members:
+            split[sides.get(sample.name, joined)].append(sample.name)
+    unsplit = [sample for members in new for sample in members]
+    if not known or len(new) >= 2:
+        names = split_samples(unsplit, config.valid, config.seed, config.group)
         split["train"] += names[0]
         split["valid"] += names[1]
     else:
-        split["train"] += [sample.name for sample in new]
+        split["train"] += [sample.name for sample in unsplit]
     return {side: sorted(names) for side, names in split.items()}
 
 
