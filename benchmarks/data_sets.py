@@ -1,7 +1,7 @@
 """Does the recipe hold on data it was not tuned on? Draws four data sets and trains the default recipe on each.
 
     python benchmarks/data_sets.py --budget 5m
-    python benchmarks/data_sets.py --budget 5m --sets street overlap
+    python benchmarks/data_sets.py --budget 5m --sets street overlap --recipes balanced scratch
 
 street: 11 classes that fill pictures of 480x360, the sky always above; few: 50 pictures of one class; overlap: two
 classes that share pixels; tiny: marks of 6 pixels on pictures of 1600x1200. The table is that of quality.py.
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", default="5m")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--recipes", nargs="+", default=["balanced"], help="those of quality.py")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.sets:
@@ -37,7 +38,7 @@ def main() -> None:
             folder = Path(scratch) / name
             write(folder, labels, count, draw)
             subprocess.run([sys.executable, str(Path(__file__).with_name("quality.py")), "--img_path", str(folder),
-                            "--budget", options.budget, "--seeds", "0", "--recipes", "balanced"], check=True)
+                            "--budget", options.budget, "--seeds", "0", "--recipes", *options.recipes], check=True)
 
 
 def write(folder: Path, labels: tuple[str, ...], count: int, draw: Callable[[np.random.Generator], Drawn]) -> None:
