@@ -3,7 +3,7 @@
     python benchmarks/training_step.py --img_path ../shared/data/magnetic_tile
 
 Images are decoded beforehand, as they are after the first epochs. Both run through Keras' fit on the recipe that would
-be chosen, in turns, in one process; medians of the rounds.
+be chosen, in turns, in one process; medians of the rounds. Below, what the pipeline's parts take.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from ss_poc.artifacts import find_json
 from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
-from ss_poc.generator import tf_dataset
+from ss_poc.generator import Crops, Source, tf_dataset
 from ss_poc.host import cores, share_cores
 from ss_poc.recipe import choose, machine
 from ss_poc.survey import survey_samples
@@ -39,7 +40,7 @@ def main() -> None:
     survey = survey_samples(dataset.samples, len(dataset.labels))
     config, _ = choose(TrainConfig(img_path=str(folder), budget="15m"), survey,
                        [sample.size_hw for sample in dataset.samples], machine(len(fit.gpu_names())))
-    fit.prepare_tensorflow(config)
+    fit.prepare_libraries(config)
     crops, _ = fit.make_batches(config, survey, dataset.samples, dataset.samples[:8], len(dataset.labels))
     for number in range(len(dataset.samples)):
         crops.source.decoded(number)
@@ -58,21 +59,32 @@ def main() -> None:
             began = time.perf_counter()
             model.fit(data, verbose=0)
             times[name].append((time.perf_counter() - began) / options.steps)
-    alone = time_pipeline(crops, options.steps)
     median = {name: float(np.median(values)) for name, values in times.items()}
     print(f"{folder.name}: {config.encoder} at {config.crop}, batch {config.batch_size}, {config.precision}, "
-          f"{cores()} cores\n\n| | ms a step | crops/s |\n| --- | --- | --- |")
-    for name, seconds in (*median.items(), ("pipeline alone, one thread", alone)):
-        print(f"| {name} | {seconds * 1e3:.1f} | {config.batch_size / seconds:.1f} |")
-    print(f"\nreal : cached = {median['real'] / median['cached']:.3f}")
+          f"{cores()} cores\n\n| step with | ms | crops/s |\n| --- | ---: | ---: |")
+    for name, seconds in median.items():
+        print(f"| {name} batches | {seconds * 1e3:.1f} | {config.batch_size / seconds:.1f} |")
+    print(f"\nreal : cached = {median['real'] / median['cached']:.3f}\n\n| one thread | ms |\n| --- | ---: |")
+    for name, seconds in profile(crops, config.sampling).items():
+        print(f"| {name} | {seconds * 1e3:.2f} |")
 
 
-def time_pipeline(crops: Any, steps: int) -> float:
-    """Seconds a batch takes to make, by one thread, images decoded already."""
-    began = time.perf_counter()
-    for index in range(min(steps, len(crops))):
-        crops.batch(10**6, index)
-    return (time.perf_counter() - began) / min(steps, len(crops))
+def profile(crops: Crops, sampling: float) -> dict[str, float]:
+    """Seconds that one thread takes for each part of the pipeline."""
+    source = crops.source
+    fresh = Source(source.samples, source.classes, source.scale, source.size_hw)
+    plain = Crops(source, crops.crop_hw, crops.batch_size, sampling=sampling)
+    parts: dict[str, tuple[Callable[[int], Any], int]] = {
+        "a photograph and its labels, decoded": (fresh.decoded, min(50, len(source.samples))),
+        "a crop, found and cut": (lambda item: plain.crop(0, item), 400),
+        "a crop with mosaic and augmentation": (lambda item: crops.crop(10**6, item), 400)}
+    seconds = {}
+    for name, (make, count) in parts.items():
+        began = time.perf_counter()
+        for number in range(count):
+            make(number)
+        seconds[name] = (time.perf_counter() - began) / count
+    return seconds
 
 
 if __name__ == "__main__":

@@ -225,6 +225,13 @@ def test_networks_with_weights_in_the_package_begin_with_them(monkeypatch):
     assert chosen(weights="none")[1]["weights"].why == "as you asked"
 
 
+@pytest.mark.parametrize(("covered", "weights"), [(0.5, "synthetic"), (0.51, "none")])
+def test_images_full_of_labels_do_not_begin_with_marks_on_a_surface(covered, weights, monkeypatch):
+    monkeypatch.setattr(recipe, "pretrained_encoders", lambda: ["compact24"])
+    config, rows = chosen(survey=dataclasses.replace(THIN, covered=covered))
+    assert config.weights == weights and ("fill the images" in rows["weights"].why) == (weights == "none")
+
+
 @pytest.mark.parametrize(("named", "optimizer", "lr"), [
     ({"optimizer": "adamw"}, "adamw", 2e-3), ({"architecture": "unet"}, "adamw", 2e-3),
     ({"architecture": "unet", "optimizer": "muon"}, "muon", 4e-3), ({"weights": "a/model.keras"}, "adamw", 5e-4)])

@@ -47,6 +47,7 @@ def test_run_leaves_the_files_that_the_design_names(run):
     assert list(run.graph.glob("events.*")) and (run.folder / "preview.jpg").is_file()
     written = read_run(run)
     assert written["status"] == "finished" and written["config"]["batch_size"] == 4
+    assert written["train"]["crops_a_second"] > 0  # epochs of five steps, too
     assert written["data"]["labels"] == ["scratch", "pit"] and written["data"]["category_ids"] == [2, 7]
     assert not set(written["split"]["train"]) & set(written["split"]["valid"])
     assert len(written["split"]["train"]) + len(written["split"]["valid"]) == 24

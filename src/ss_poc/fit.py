@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from . import keras_compat  # noqa: F401  (quietens TensorFlow before Keras loads it)
@@ -43,7 +44,7 @@ from .validation import Validator
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
 
-__all__ = ["fit", "gpu_names", "prepare_tensorflow"]
+__all__ = ["fit", "gpu_names", "prepare_libraries"]
 
 LOG_COLUMNS = ("epoch", "lr", "loss", "val_loss", "val_dice", "val_iou", "seconds")
 PLATEAU_PATIENCE = 5
@@ -52,6 +53,8 @@ VALIDATION_PART = 1 / 12
 MOST_EPOCHS = 100_000
 # Seconds that writing model and checkpoint may take before it was measured.
 WRITING = 3.0
+# The first steps compile and warm up: they say nothing of the speed.
+SLOW_STEPS = 10
 # Bytes of decoded regions, where whole images do not fit the memory.
 MOST_REGIONS = 1.2e9
 # Bytes of windows to validate on.
@@ -63,8 +66,10 @@ def gpu_names() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
-def prepare_tensorflow(config: TrainConfig) -> None:
-    """Seeds and determinism; before any network is built."""
+def prepare_libraries(config: TrainConfig) -> None:
+    """Seeds, determinism, threads; before any network is built."""
+    # Every core makes crops already: OpenCV's own threads would only wait for each other.
+    cv2.setNumThreads(1)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -95,7 +100,7 @@ def fit(config: TrainConfig, dataset: Dataset, survey: Survey, train: Sequence[S
         started: `time.monotonic()` of when the command began; a budget counts from there.
         kept: for each class its channel in the weights to start from, see `build_model`.
     """
-    prepare_tensorflow(config)
+    prepare_libraries(config)
     crops, windows = make_batches(config, survey, train, valid, len(dataset.labels))
     if not config.resume:
         save_image(paths.folder / "preview.jpg", preview(crops, dataset.colors))
@@ -226,7 +231,7 @@ class Progress(keras.callbacks.Callback):
         self._by_epoch = EpochSchedule(config.lr, min(100, steps * 2))
         self._bar = Bar(config, steps)
         self._epoch_began = self._pace_began = time.monotonic()
-        self._paced = 0
+        self._slow, self._paced, self._pace_seconds = SLOW_STEPS, 0, 0.0
 
     @property
     def epochs_done(self) -> int:
@@ -250,16 +255,15 @@ class Progress(keras.callbacks.Callback):
             bool(self.history) and self.epochs_done - self.best["epoch"] >= self.config.patience)
 
     def crops_a_second(self) -> float:
-        """Crops trained on in a second of stepping, the first and slow steps not counted."""
+        """Crops trained on in a second of stepping, the first steps, which are slow, not counted."""
         return round(self._paced * self.config.batch_size / max(1e-9, self._pace_seconds), 2) if self._paced else 0.0
-
-    _pace_seconds = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._by_time and not self._estimated:
             # Without, a first validation on large photographs could begin too late to end in time.
             self._by_time.took(self._validator.estimate(self._served), WRITING)
             self._estimated = True
+        self._slow = SLOW_STEPS
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch_began = time.monotonic()
@@ -269,15 +273,15 @@ class Progress(keras.callbacks.Callback):
         step = self.epochs_done * self.steps + batch
         self._rate = self._by_time.rate() if self._by_time else self._by_epoch.rate(step, self.plateaus)
         self.model.optimizer.learning_rate = self._rate
-        if batch == 10:
-            self._pace_began = time.monotonic()
+        self._pace_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._bar.step(self._by_time)
-        if batch >= 10:
+        if self._slow:
+            self._slow -= 1
+        else:
             self._paced += 1
             self._pace_seconds += time.monotonic() - self._pace_began
-            self._pace_began = time.monotonic()
         if self._by_time and self._by_time.over():
             self.model.stop_training = True
 

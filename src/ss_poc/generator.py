@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -249,8 +250,7 @@ class Crops:
     def _drawn(self, epoch: int, item: int) -> Pair:
         count = len(self.source.samples)
         turn, place = divmod(item, count)
-        order = np.random.default_rng((self.seed, 2, epoch, turn)).permutation(count) if self._shuffled else \
-            np.arange(count)
+        order = shuffled(self.seed, epoch, turn, count) if self._shuffled else np.arange(count)
         number, y, x = self._draws.place(np.random.default_rng((self.seed, 3, epoch, item)), int(order[place]),
                                          self.crop_hw)
         image, bits = self.source.decoded(number)
@@ -363,6 +363,12 @@ def tf_dataset(epoch: Callable[[], Iterator[Pair]], steps: int, size_hw: Sequenc
     options = tf.data.Options()
     options.autotune.enabled = False
     return made.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2).with_options(options)
+
+
+@lru_cache(maxsize=8)
+def shuffled(seed: int, epoch: int, turn: int, count: int) -> np.ndarray:
+    """The order in which an epoch takes its samples the `turn`-th time; crops of an epoch ask for the same few."""
+    return np.random.default_rng((seed, 2, epoch, turn)).permutation(count)
 
 
 def inside(middle: float, side: int, length: int) -> float:

@@ -27,6 +27,8 @@ LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
 HURRIED_WIDTH, HURRIED_SIDE = 3.5, 8.0
 # Below this budget, in seconds, a smaller network gets further.
 SHORT = 300
+# Where labels cover more of an image, weights that learned to find marks on a surface do not help.
+SCENE = 0.5
 # A training needs about so many crops; a core trains on so many pixels a second; it begins after so many seconds.
 FEWEST_CROPS, PIXELS_A_CORE, START = 4000, 600_000, 30
 # An image is not shrunk below this; crops of the training and windows of the service have about so many pixels.
@@ -83,7 +85,7 @@ def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, in
     """
     chooser = _Chooser(config)
     kind = "gpu" if here.gpus else "cpu"
-    chooser.network(here)
+    chooser.network(survey)
     scale = chooser.scale(survey, here)
     chooser.window(sizes_hw, scale, kind)
     chooser.crop(survey, scale, kind)
@@ -110,7 +112,7 @@ class _Chooser:
         self.config = dataclasses.replace(self.config, **{name: value})
         self.rows.append(Choice(name, shown or str(value), why))
 
-    def network(self, here: Machine) -> None:
+    def network(self, survey: Survey) -> None:
         if self.config.weights == "imagenet":
             self._set("architecture", "unet", "has pretrained weights")
         else:
@@ -121,10 +123,12 @@ class _Chooser:
                       f"a small one: {self.config.budget} is short" if hurried else f"preset {self.config.preset}")
         else:
             self._set("encoder", "", "the architecture's own", "(default)")
-        if self.config.architecture == "compact" and self.config.encoder in pretrained_encoders():
-            self._set("weights", "synthetic", "learned on drawn surfaces, in the package: sees defects from the start")
-        else:
+        if self.config.architecture != "compact" or self.config.encoder not in pretrained_encoders():
             self._set("weights", "none", "from scratch: the package has none for this network")
+        elif survey.covered > SCENE:
+            self._set("weights", "none", "from scratch: labels fill the images, they are no marks on a surface")
+        else:
+            self._set("weights", "synthetic", "learned on drawn surfaces, in the package: sees defects from the start")
 
     def scale(self, survey: Survey, here: Machine) -> float:
         """Network pixels a pixel of the photograph; 0 if the user wants whole images squeezed into `size`."""
