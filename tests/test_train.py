@@ -98,6 +98,13 @@ def test_new_photograph_joins_the_part_it_shows(labelled, side):
     assert split_by_last_digit(labelled, before) == {side: low + new, other: high}
 
 
+def test_new_photograph_of_a_part_whose_known_ones_were_deleted_joins_their_side(labelled):
+    known = {"train": ["90.png", "91.png", "92.png"], "valid": [f"9{number}.png" for number in range(3, 10)]}
+    split = split_by_last_digit(labelled, {"data": {"img_path": str(labelled)}, "split": known})
+    assert {Path(name).stem[-1] for name in split["train"]} == set("012")
+    assert len(split["train"]) + len(split["valid"]) == 24
+
+
 def with_copies(labelled: Path, *names: str) -> Dataset:
     """The tiny set as if these photographs had the same bytes."""
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)

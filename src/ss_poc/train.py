@@ -132,10 +132,14 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
     same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
     known = before["split"] if same else {}
     sides = {name: side for side in ("train", "valid") for name in known.get(side, [])}
+    # By name, not by member: a known photograph may have been deleted since, and its part trained all the same.
+    parts = {part_of(name, config.group): side for side in ("valid", "train") for name in known.get(side, [])}
+    parts.pop("", None)
     split: dict[str, list[str]] = {"train": [], "valid": []}
     new = []
     for members in together(dataset.samples, config.group):
-        sides_here = {sides[sample.name] for sample in members if sample.name in sides}
+        sides_here = {sides.get(sample.name) or parts.get(part_of(sample.name, config.group)) for sample in members}
+        sides_here.discard(None)
         if not sides_here:
             new.append(members)
             continue
