@@ -72,25 +72,29 @@ def parse() -> argparse.Namespace:
 
 
 def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) -> dict[str, Any]:
-    """Train, export, search; the scores of one run."""
+    """The scores of one run, which is trained unless it was kept."""
     name, _, own = recipe.partition("=")
     flags = own.split() if own else RECIPES[name]
     paths = RunPaths(root, "quality", f"{name}_{seed}")
     asked = {"img_path": options.img_path, "budget": options.budget, "flags": flags}
     kept = paths.folder / "quality.json"
-    before = read_json(kept) if kept.is_file() else {}
-    if before.get("asked") == asked:
-        return {**before["found"], "ms an image": latency(paths, Path(options.img_path))}
-    shared = ["--result", str(root), "--img_dir_name", "quality", "--model_name", paths.model_name]
-    seconds, peak = measured("train", *shared, "--img_path", options.img_path, "--budget", options.budget, "--seed",
-                             str(seed), "--overwrite", *flags)
+    run = read_json(kept) if kept.is_file() else {}
+    if run.get("asked") != asked:
+        run = {"asked": asked, "found": made(paths, seed, asked)}
+        write_json(kept, run)
+    return {**run["found"], "ms an image": latency(paths, Path(options.img_path))}
+
+
+def made(paths: RunPaths, seed: int, asked: dict[str, Any]) -> dict[str, Any]:
+    """Train, export, search."""
+    shared = ["--result", str(paths.result), "--img_dir_name", "quality", "--model_name", paths.model_name]
+    seconds, peak = measured("train", *shared, "--img_path", asked["img_path"], "--budget", asked["budget"], "--seed",
+                             str(seed), "--overwrite", *asked["flags"])
     measured("export", *shared)
     measured("post_processing", *shared)
     run = read_run(paths)
-    found = {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
-             "seconds": seconds}
-    write_json(kept, {"asked": asked, "found": found})
-    return {**found, "ms an image": latency(paths, Path(options.img_path))}
+    return {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
+            "seconds": seconds}
 
 
 def judge(paths: RunPaths) -> dict[str, Any]:

@@ -231,7 +231,7 @@ class Progress(keras.callbacks.Callback):
         self._by_epoch = EpochSchedule(config.lr, min(100, steps * 2))
         self._bar = Bar(config, steps)
         self._epoch_began = self._pace_began = time.monotonic()
-        self._slow, self._paced, self._pace_seconds = SLOW_STEPS, 0, 0.0
+        self._slow, self._paced, self._pace_seconds = 0, 0, 0.0
 
     @property
     def epochs_done(self) -> int:
