@@ -20,13 +20,14 @@ import numpy as np
 from ss_poc.artifacts import find_json
 from ss_poc.config import TrainConfig
 from ss_poc.data import load_coco
-from ss_poc.generator import Crops, Source, tf_dataset
+from ss_poc.generator import Crops, tf_dataset
 from ss_poc.host import cores, share_cores
 from ss_poc.recipe import choose, machine
+from ss_poc.sources import Source
 from ss_poc.survey import survey_samples
 
 share_cores()
-from ss_poc import fit  # noqa: E402  (loads TensorFlow)
+from ss_poc import fit, training_model  # noqa: E402  (loads TensorFlow)
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     crops, _ = fit.make_batches(config, survey, dataset.samples, dataset.samples[:8], len(dataset.labels))
     for number in range(len(dataset.samples)):
         crops.source.decoded(number)
-    model = fit.compiled(config, len(dataset.labels), options.steps)
+    model = training_model.compiled(config, len(dataset.labels), options.steps)
     batches = itertools.chain.from_iterable(crops.epoch(number) for number in itertools.count())
     real = tf_dataset(lambda: itertools.islice(batches, options.steps), options.steps, crops.crop_hw,
                       len(dataset.labels))

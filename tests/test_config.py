@@ -75,7 +75,7 @@ def test_settings_cannot_be_changed_afterwards(cls):
 
 @pytest.mark.parametrize(("name", "value"), [
     ("epoch", 0), ("epoch", -3), ("batch_size", -1), ("lr", -0.1), ("lr", 10.5), ("lr", float("nan")),
-    ("lr", float("inf")), ("seed", -1), ("valid", 0.0), ("valid", 0.91), ("valid", float("nan")), ("patience", 0),
+    ("lr", float("inf")), ("seed", -1), ("valid", -0.1), ("valid", 0.91), ("valid", float("nan")), ("patience", 0),
     ("cache_mb", -1), ("gpus", -1), ("freeze", -2), ("scale", -0.5), ("scale", 4.1), ("scale", float("nan")),
     ("sampling", -1.5), ("sampling", 1.1), ("mosaic", -1.5), ("mosaic", 1.1), ("ema", -2.0), ("ema", 1.0),
     ("ema", float("nan")), ("strength", -2.0), ("strength", 2.1)])
@@ -86,9 +86,9 @@ def test_a_number_out_of_bounds_is_refused_by_name(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.01), ("valid", 0.9),
-    ("patience", 1), ("freeze", 0), ("scale", 4.0), ("sampling", 0.0), ("sampling", 1.0), ("mosaic", 0.0),
-    ("mosaic", 1.0), ("ema", 0.0), ("ema", 0.9999), ("strength", 0.0), ("strength", 2.0)])
+    ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.0), ("valid", 0.01),
+    ("valid", 0.9), ("patience", 1), ("freeze", 0), ("scale", 4.0), ("sampling", 0.0), ("sampling", 1.0),
+    ("mosaic", 0.0), ("mosaic", 1.0), ("ema", 0.0), ("ema", 0.9999), ("strength", 0.0), ("strength", 2.0)])
 def test_a_number_on_the_bound_is_taken(name, value):
     assert getattr(TrainConfig(**{name: value}), name) == value
 

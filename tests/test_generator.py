@@ -17,25 +17,14 @@ import pytest
 from coco_folder import CocoFolder, noise
 from PIL import Image
 
+from ss_poc.augmentation import default_augmentation, load_augmentation
 from ss_poc.data import Sample
 from ss_poc.errors import ConfigError, ImageError
-from ss_poc.generator import (
-    RENEW,
-    Crops,
-    Draws,
-    Mosaic,
-    Source,
-    Windows,
-    cut,
-    default_augmentation,
-    inside,
-    load_augmentation,
-    preview,
-    resize_nearest,
-    tf_dataset,
-)
+from ss_poc.generator import RENEW, Crops, Mosaic, preview, tf_dataset
 from ss_poc.masks import encode_rle
 from ss_poc.parallel import ahead
+from ss_poc.sources import Draws, Source, cut, inside, resize_nearest
+from ss_poc.windows import Windows
 
 PLENTY = 10**9
 HAND = np.arange(4)[:, None] * 10 + np.arange(6)  # pixel (y, x) of 4x6 is 10 y + x
@@ -213,8 +202,10 @@ def test_samples_are_kept_if_all_fit_and_only_then(samples, decodings, classes, 
     for _ in range(3):
         fits.decoded(2)
     assert decodings == ["002.png"]
-    first, second = not_quite.decoded(2), not_quite.decoded(2)
-    assert decodings == ["002.png"] * 3 and equal(first, second)
+    first, second = not_quite.decoded(2), not_quite.decoded(2)  # the last one is at hand still
+    assert decodings == ["002.png"] * 2 and equal(first, second)
+    not_quite.decoded(0)
+    assert equal(not_quite.decoded(2), first) and decodings == ["002.png", "002.png", "000.png", "002.png"]
 
 
 # --- crops
@@ -372,17 +363,26 @@ def test_the_first_epoch_is_the_same_whether_samples_are_kept_or_not(mixed):
     assert all(equal(left, right) for left, right in zip(kept.epoch(0), fresh.epoch(0), strict=True))
 
 
-def test_samples_that_are_not_kept_serve_their_region_some_epochs_and_then_another(samples, decodings):
+def test_samples_that_are_not_kept_serve_their_regions_some_epochs_and_then_others(samples, decodings):
     crops = Crops(whole(samples, cache_bytes=0), (16, 24), 1, count=10, seed=3)
     found = [[crops.crop(epoch, item) for item in range(10)] for epoch in range(2 * RENEW + 1)]
     for item in range(10):
         changes = [epoch for epoch in range(1, 2 * RENEW + 1)
                    if not equal(found[epoch][item], found[epoch - 1][item])]
-        # the regions are renewed in turn: item 0 in epoch 8 and 16, item 1 in epoch 7 and 15, item 9 as item 1
-        assert changes == [epoch for epoch in range(1, 2 * RENEW + 1) if (epoch + item) % RENEW == 0]
-    assert len(decodings) == 10 + 2 * 10  # once each, and at each renewal
+        # in turn: those of item 0 in epoch 4 and 8, of item 3 from 28 of 10 crops an epoch on, of item 9 from 4
+        assert changes[0] == -(-(40 - 4 * item) // 10) and np.diff(changes).tolist() == [RENEW] * (len(changes) - 1)
     again = Crops(whole(samples, cache_bytes=0), (16, 24), 1, count=10, seed=3)  # as if resumed
-    assert all(equal(again.crop(11, item), found[11][item]) for item in range(10))
+    assert all(equal(again.crop(7, item), found[7][item]) for item in range(10))
+
+
+def test_many_crops_are_cut_from_a_photograph_that_was_decoded_once(samples, decodings, monkeypatch):
+    monkeypatch.setattr("ss_poc.generator.BLOCKS", 7)
+    crops = Crops(whole(samples, cache_bytes=0), (16, 24), 7, count=70, sampling=0.5, workers=1)
+    shown = [{int(image[0, 0, 2]) for image in images} for images, _ in crops.epoch(0)]
+    # seven blocks, one in each place of a batch: all batches show the same photographs, at other places
+    assert len(crops) == 10 and len({frozenset(numbers) for numbers in shown}) == 1 and len(shown[0]) > 1
+    assert len(decodings) <= 7
+    assert len({crops.batch(0, index)[0].tobytes() for index in range(10)}) == 10
 
 
 def test_a_region_that_serves_several_epochs_is_augmented_anew_in_each(samples, decodings):

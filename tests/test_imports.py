@@ -22,16 +22,18 @@ LAYERS = (("errors", "host", "parallel", "tiles", "schedule", "operating", "char
           ("config", "admission"), ("artifacts", "masks", "guard", "uploads"),
           ("images", "engines", "studio_format", "annotator_api"),
           ("coco", "split", "keras_compat", "pretrained", "surfaces"), ("data", "fused", "muon"),
-          ("data_check", "model", "metric", "inference", "search", "survey", "labelling", "bar"),
-          ("generator", "recipe", "evidence", "rank", "drift", "answers", "collect", "label_studio",
-           "studio", "coco_annotator", "moving_in"),
-          ("validation", "card", "web"), ("worker",), STAGES)
+          ("data_check", "model", "metric", "inference", "search", "survey", "labelling", "bar",
+           "sources", "augmentation"),
+          ("generator", "windows", "training_model", "recipe", "evidence", "rank", "drift", "answers", "collect",
+           "label_studio", "studio", "coco_annotator", "moving_in"),
+          ("validation", "card", "web"), ("worker", "progress"), STAGES)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITHIN = {("train", "fit")}  # fit is train's own loop
 TRAINING = {"bar", "coco", "data", "data_check", "split", "survey", "recipe", "generator", "schedule", "validation",
-            "train", "fit", "model", "metric", "fused", "muon", "keras_compat", "export", "post_processing", "search",
-            "operating", "charts", "evidence", "optimise", "demo", "pretrain", "pretrained", "surfaces", "report",
-            "labelling", "studio", "coco_annotator", "moving_in", "annotator"}
+            "train", "fit", "progress", "sources", "augmentation", "windows", "training_model", "model", "metric",
+            "fused", "muon", "keras_compat", "export", "post_processing", "search", "operating", "charts", "evidence",
+            "optimise", "demo", "pretrain", "pretrained", "surfaces", "report", "labelling", "studio",
+            "coco_annotator", "moving_in", "annotator"}
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 

@@ -65,6 +65,13 @@ def test_masks_have_the_size_of_the_image(predictor, size_hw):
     assert 0 <= prediction.probability.min() <= prediction.probability.max() <= 1
 
 
+@pytest.mark.parametrize(("size_hw", "windows"), [
+    ((64, 96), 1), ((1, 500), 7),    # 1 + 404 / 72, rounded up
+    ((65, 97), 4), ((480, 640), 90)])  # 1 + 416 / 48 and 1 + 544 / 72, rounded up: 10 and 9
+def test_windows_of_an_image_are_counted(predictor, size_hw, windows):
+    assert predictor.window_count(size_hw) == windows
+
+
 def test_threshold_replaces_that_of_the_rules(predictor, labelled):
     image = decode_image(labelled / "01.png")
     everything, nothing = predictor.predict(image, 0.0).mask, predictor.predict(image, 1.0).mask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from ss_poc.engines import load_engine
 from ss_poc.errors import ArtifactError, EngineError
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
-from ss_poc.optimise import acceptable
+from ss_poc.optimise import acceptable, compared
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,17 @@ def optimised(run, labelled) -> RunPaths:
 def test_a_candidate_may_cost_half_a_hundredth_of_the_mean_and_two_of_a_class(scores, reference, kept, says):
     found, why = acceptable(np.array(scores), np.array(reference))
     assert found == kept and says in why
+
+
+@pytest.mark.parametrize(("images", "size_hw", "seen"), [
+    (1000, (64, 96), 1000), (1001, (64, 96), 501),
+    (60, (640, 960), 6)])  # windows of 64 and 96 share 16 and 24: 13 in each direction, 10140 in all, so every 11th
+def test_engines_are_compared_on_a_thousand_windows_that_show_every_class(run, images, size_hw, seen):
+    predictor = Predictor.load(run.export, run.rules)
+    samples = [SimpleNamespace(name=f"{number:04}", size_hw=size_hw, classes=frozenset({number % 2}))
+               for number in range(images)]
+    found = compared(samples, predictor)
+    assert len(found) == seen and {channel for sample in found for channel in sample.classes} == {0, 1}
 
 
 def test_every_engine_gives_what_onnx_runtime_gives(run, labelled):

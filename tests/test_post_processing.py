@@ -61,14 +61,16 @@ def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):
     assert np.mean(reached, axis=0) == pytest.approx([rule.dice for rule in rules], abs=1e-6)
 
 
-@pytest.mark.parametrize(("images", "times"), [(1, 4), (96, 4), (101, 3), (150, 2), (201, 1), (5000, 1)])
-def test_few_images_are_looked_at_several_times_and_many_once(images, times):
-    looks = looks_at(images, mirrored=True)
+@pytest.mark.parametrize(("images", "windows", "times"), [
+    (1, 1, 4), (96, 120, 4), (101, 101, 3), (150, 300, 2), (201, 201, 1), (5000, 9000, 1),
+    (12, 1001, 3), (12, 1440, 2), (12, 2001, 1), (60, 4320, 1)])
+def test_few_images_are_looked_at_several_times_many_or_large_ones_once(images, windows, times):
+    looks = looks_at(images, windows, mirrored=True)
     assert len(looks) == len(set(looks)) == times and looks[0] == (False, 1.0)
 
 
 def test_photographs_that_are_never_mirrored_are_not_mirrored_here():
-    assert looks_at(10, mirrored=False) == [(False, 1.0), (False, 1.15), (False, 1 / 1.15)]
+    assert looks_at(10, 10, mirrored=False) == [(False, 1.0), (False, 1.15), (False, 1 / 1.15)]
 
 
 def test_a_class_that_is_never_found_is_said():

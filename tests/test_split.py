@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from ss_poc.errors import ConfigError, DataError
-from ss_poc.split import part_of, split_samples
+from ss_poc.split import part_of, split_samples, valid_part
 
 
 @dataclass(frozen=True)
@@ -168,3 +168,14 @@ def test_photographs_without_a_part_count_by_themselves():
 def test_one_part_alone_cannot_be_split():
     with pytest.raises(DataError, match="1 different parts"):
         split_samples(items((5, {0})), 0.2, 0, "png")
+
+
+@pytest.mark.parametrize(("sizes_hw", "part"), [
+    ([(480, 640)] * 3, 0.2),
+    ([(480, 640)] * 6000, 0.2),            # 1200 of 307,200 pixels are 369 million
+    ([(4000, 5000)] * 60, 0.2),            # 12 of 20 million are 240 million
+    ([(3000, 4000)] * 2000, 0.03),         # 60 images, though 500 million pixels are 42
+    ([(1000, 1000)] * 4000, 0.125),        # 500 million of 4 billion pixels
+    ([(1000, 1000)] * 2000 + [(2000, 1000)] * 1000, 0.125)])
+def test_a_fifth_validates_but_of_many_large_photographs_less(sizes_hw, part):
+    assert valid_part(sizes_hw) == pytest.approx(part)

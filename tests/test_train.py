@@ -1,4 +1,4 @@
-"""ss_poc.train and ss_poc.fit: runs that start, stop, go on and end."""
+"""ss_poc.train, ss_poc.fit and ss_poc.progress: runs that start, stop, go on and end."""
 
 from __future__ import annotations
 
@@ -247,11 +247,13 @@ def test_a_missing_augmentation_file_is_refused(labelled):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path):
-    from ss_poc.fit import Progress, compiled
-    from ss_poc.generator import Source, Windows
     from ss_poc.metric import loss_function
     from ss_poc.model import build_model
+    from ss_poc.progress import Progress
+    from ss_poc.sources import Source
+    from ss_poc.training_model import compiled
     from ss_poc.validation import Validator
+    from ss_poc.windows import Windows
 
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
     config = TrainConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4,

@@ -115,7 +115,8 @@ class TrainConfig(RunConfig):
     ema: float = setting(-1.0, "momentum of the moving average of the weights; -1: chosen, 0: none", least=-1.0,
                          most=0.9999)
     seed: int = setting(0, "seed of split, weights, order and augmentation", least=0)
-    valid: float = setting(0.2, "part of the images that validates", least=0.01, most=0.9)
+    valid: float = setting(0.0, "part of the images that validates; 0: a fifth, less of many large ones", least=0.0,
+                           most=0.9)
     group: str = setting("", "regular expression that finds the part's name in a photograph's: photographs of one part "
                              "train or validate together")
     patience: int = setting(12, "epochs without progress before it stops", least=1)

@@ -40,8 +40,8 @@ from .search import Found, Grid, Tally, count_grid, find_rule, grid_of
 
 __all__ = ["looks_at", "main", "optimise"]
 
-# Looks at validation images in all, and how much lighter, or darker, some are.
-ENOUGH_LOOKS, LIGHTER = 400, 1.15
+# Looks at validation images in all, at windows of them, and how much lighter, or darker, some are.
+ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -58,7 +58,8 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     by_name = {sample.name: sample for sample in dataset.samples}
     samples = [by_name[name] for name in run["split"]["valid"]]
     workers = config.workers or cores()
-    looks = looks_at(len(samples), bool(run["survey"]["turnable_h"]))
+    windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
+    looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))
     found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
@@ -88,15 +89,15 @@ def _grids(samples: Sequence[Sample], classes: int, predictor: Predictor) -> lis
     return [grid_of(found) for found in areas]
 
 
-def looks_at(images: int, mirrored: bool) -> list[tuple[bool, float]]:
-    """How to look at each of so many validation images: (mirrored, brightness times), first as it is.
+def looks_at(images: int, windows: int, mirrored: bool) -> list[tuple[bool, float]]:
+    """How to look at so many validation images with so many windows: (mirrored, brightness times), first as it is.
 
     A few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
     other photographs too (docs/training.md).
     """
     ways = [(False, 1.0), (True, 1.0), (False, LIGHTER), (True, 1 / LIGHTER)] if mirrored else \
         [(False, 1.0), (False, LIGHTER), (False, 1 / LIGHTER)]
-    return ways[:max(1, ENOUGH_LOOKS // images)]
+    return ways[:max(1, min(ENOUGH_LOOKS // images, ENOUGH_WINDOWS // windows))]
 
 
 def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Grid],

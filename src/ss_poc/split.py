@@ -11,7 +11,7 @@ from typing import Protocol
 
 from .errors import ConfigError, DataError
 
-__all__ = ["part_of", "split_samples", "together"]
+__all__ = ["part_of", "split_samples", "together", "valid_part"]
 
 
 class Splittable(Protocol):
@@ -36,6 +36,9 @@ class _Group:
     classes: frozenset[int]
 
 
+# A fifth validates, but of many large photographs no more than so many, or so many pixels: going through them takes a
+# long time after every training, and what they say changes little then.
+VALID, ENOUGH_IMAGES, ENOUGH_PIXELS = 0.2, 60, 500_000_000
 NOBODY = _Group("", (), frozenset())
 STARTS = 16
 
@@ -44,6 +47,12 @@ def part_of(name: str, pattern: str) -> str:
     """Which part a photograph shows, by its name: what the pattern's group matches, or all of it; "" for no match."""
     found = re.search(pattern, name) if pattern else None
     return (found[1] if found.re.groups else found[0]) or "" if found else ""
+
+
+def valid_part(sizes_hw: Sequence[tuple[int, int]]) -> float:
+    """Which part of images of those sizes, (height, width) each, validates: a fifth, less of many large ones."""
+    pixels = sum(height * width for height, width in sizes_hw)
+    return min(VALID, max(ENOUGH_IMAGES / len(sizes_hw), ENOUGH_PIXELS / pixels)) if sizes_hw else VALID
 
 
 def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: int,

@@ -26,7 +26,7 @@ from .data import Dataset, Sample, load_coco
 from .errors import ArtifactError, ConfigError, run_command
 from .host import share_cores
 from .recipe import Choice, choose, machine, table
-from .split import part_of, split_samples, together
+from .split import part_of, split_samples, together, valid_part
 from .survey import Survey, survey_samples
 
 __all__ = ["main", "train"]
@@ -148,7 +148,8 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
             split[sides.get(sample.name, joined)].append(sample.name)
     unsplit = [sample for members in new for sample in members]
     if not known or len(new) >= 2:
-        names = split_samples(unsplit, config.valid, config.seed, config.group)
+        part = config.valid or valid_part([sample.size_hw for sample in dataset.samples])
+        names = split_samples(unsplit, part, config.seed, config.group)
         split["train"] += names[0]
         split["valid"] += names[1]
     else:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import keras_compat  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from .generator import Windows
 from .host import cores
 from .metric import Loss
 from .parallel import ahead
+from .windows import Windows
 
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
