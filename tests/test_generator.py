@@ -376,7 +376,8 @@ def test_samples_that_are_not_kept_serve_their_regions_some_epochs_and_then_othe
 
 
 def test_many_crops_are_cut_from_a_photograph_that_was_decoded_once(samples, decodings, monkeypatch):
-    monkeypatch.setattr("ss_poc.generator.BLOCKS", 7)
+    monkeypatch.setattr("ss_poc.generator.FEWEST_BLOCKS", 2)
+    monkeypatch.setattr("ss_poc.generator.PIXELS_A_REGION", 240)  # ten of a photograph of 40x60
     crops = Crops(whole(samples, cache_bytes=0), (16, 24), 7, count=70, sampling=0.5, workers=1)
     shown = [{int(image[0, 0, 2]) for image in images} for images, _ in crops.epoch(0)]
     # seven blocks, one in each place of a batch: all batches show the same photographs, at other places

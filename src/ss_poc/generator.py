@@ -5,6 +5,7 @@ What a batch holds depends on seed, epoch, index and on whether the images fit t
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -24,9 +25,9 @@ __all__ = ["Crops", "Mosaic", "preview", "tf_dataset"]
 
 # A region is this much larger than the crop, so that turning and shifting bring in real surroundings.
 MARGIN = 1.25
-# Where decoded images do not fit the memory, regions are kept, cut from so many photographs, and those of a photograph
-# serve so many epochs.
-BLOCKS, RENEW = 64, 4
+# Where decoded images do not fit the memory, regions are cut from a photograph at once, one for so many of its pixels,
+# but from no fewer photographs than these, and serve so many epochs.
+PIXELS_A_REGION, FEWEST_BLOCKS, RENEW = 500_000, 16, 4
 
 
 class Crops:
@@ -55,7 +56,7 @@ class Crops:
         self._augmentation = augmentation or default
         margin = MARGIN if default is not None and augmentation is None else 1.0
         self._region_hw = tuple(round(length * margin) for length in self.crop_hw)
-        self._blocks = min(BLOCKS, self._steps * batch_size)
+        self._blocks = self._block_count()
         self._pool: dict[int, tuple[int, list[Pair]]] = {}
         self._locks = [threading.Lock() for _ in range(self._blocks)]
         self._local = threading.local()
@@ -106,6 +107,12 @@ class Crops:
             if kept is None or kept[0] != generation:
                 kept = self._pool[block] = generation, self._cut_block(generation, block, -(-items // self._blocks))
         return kept[1][place]
+
+    def _block_count(self) -> int:
+        """How many photographs an epoch's regions are cut from, where not all are in memory."""
+        items, sizes_hw = self._steps * self.batch_size, [sample.size_hw for sample in self.source.samples]
+        pixels = sum(height * width for height, width in sizes_hw) / max(1, len(sizes_hw))
+        return min(items, max(FEWEST_BLOCKS, math.ceil(items * PIXELS_A_REGION / pixels)))
 
     def _cut_block(self, generation: int, block: int, count: int) -> list[Pair]:
         """Regions of one photograph, as copies: views would keep all of it."""
