@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from ss_poc.config import TrainConfig
 from ss_poc.data import Dataset, load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.host import free_memory
-from ss_poc.train import _split, train
+from ss_poc.train import _as_started, _split, train
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
 
@@ -191,6 +191,14 @@ def test_resume_of_a_changed_data_set_or_changed_settings_is_refused(labelled, t
     shutil.copy(tmp_path / "tiny" / "01.png", tmp_path / "tiny" / "02.png")
     changed = stage("train", *FLAGS, "--epoch", "1", "--model_name", "v", "--resume", cwd=tmp_path, check=False)
     assert changed.returncode == 1 and "have changed" in changed.stderr
+
+
+def test_the_part_that_validates_is_that_of_the_start_unless_another_is_named(labelled):
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    run = {"data": {"fingerprint": dataset.fingerprint}, "config": asdict(TrainConfig(valid=0.3))}
+    assert _as_started(run, TrainConfig(), dataset).valid == 0.3
+    with pytest.raises(ConfigError, match=r"valid: was 0\.3, is 0\.4"):
+        _as_started(run, TrainConfig(valid=0.4), dataset)
 
 
 def test_resume_of_a_run_of_another_version_is_refused(labelled):

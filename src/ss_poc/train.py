@@ -199,7 +199,8 @@ def _as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> T
     if unknown := sorted({*CHOSEN} - {*then}):
         raise ArtifactError(f"the run was started by another version, which did not know {', '.join(unknown)}",
                             "a run of this version", "start it anew: --overwrite, or another --model_name")
-    chosen_then = {name: then[name] for name in CHOSEN if getattr(config, name) == getattr(TrainConfig, name)}
+    chosen_then = {name: then[name] for name in (*CHOSEN, "valid")
+                   if getattr(config, name) == getattr(TrainConfig, name)}
     config = dataclasses.replace(config, **chosen_then)
     now = dataclasses.asdict(config)
     changed = [f"{name}: was {then[name]!r}, is {now[name]!r}" for name in then
