@@ -85,16 +85,21 @@ class Sample:
 
     def mask(self, classes: int) -> np.ndarray:
         """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
+        mask = np.zeros((*self.size_hw, classes), bool)
+        for channel in self.classes:
+            mask[..., channel] = self.plane(channel)
+        return mask
+
+    def plane(self, channel: int) -> np.ndarray:
+        """Rasterise the regions of one class: (H, W) bool, upright."""
         stored = self.frame == "stored"
         size_hw = self.stored_size_hw if stored else self.size_hw
-        mask = np.zeros((*size_hw, classes), bool)
-        for channel in self.classes:
-            mine = [region for region in self.regions if region.channel == channel]
-            mask[..., channel] = polygons_to_mask([item for region in mine for item in region.polygons or ()], size_hw)
-            for region in mine:
-                if region.rle:
-                    mask[..., channel] |= decode_rle(region.rle, size_hw)
-        return np.ascontiguousarray(images.turn(mask, self.orientation)) if stored else mask
+        mine = [region for region in self.regions if region.channel == channel]
+        plane = polygons_to_mask([item for region in mine for item in region.polygons or ()], size_hw)
+        for region in mine:
+            if region.rle:
+                plane |= decode_rle(region.rle, size_hw)
+        return images.turn(plane, self.orientation) if stored else plane
 
 
 @dataclass(frozen=True)
