@@ -99,9 +99,10 @@ class Crops:
             return self._cut(number, y, x)
         # Decoding a large photograph for every crop would leave the network waiting: many are cut from it at once.
         items = self._steps * self.batch_size
-        place, block = divmod(item % items, self._blocks)
+        item %= items
+        place, block = divmod(item, self._blocks)
         # Blocks are renewed in turn, none in the first epoch.
-        generation = (epoch * items + item % items + block * (RENEW - 1) * items // self._blocks) // (RENEW * items)
+        generation = (epoch * items + item + block * (RENEW - 1) * items // self._blocks) // (RENEW * items)
         with self._locks[block]:
             kept = self._pool.get(block)
             if kept is None or kept[0] != generation:
@@ -119,8 +120,7 @@ class Crops:
         random, otherwise = self._chance(generation, block)
         number, channel = self._draws.subject(random, otherwise)
         middles = [self._draws.middle(random, number, channel, self.crop_hw) for _ in range(count)]
-        pairs = [self._cut(number, y, x) for y, x in middles]
-        return [(image.copy(), bits.copy()) for image, bits in pairs]
+        return [(image.copy(), bits.copy()) for image, bits in (self._cut(number, y, x) for y, x in middles)]
 
     def _chance(self, epoch: int, item: int) -> tuple[np.random.Generator, int]:
         """What decides on a place, and the sample whose turn it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,7 +17,7 @@ from .errors import ArtifactError, EngineError
 from .host import cores
 from .images import resize_image
 from .masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons, refine, resize_probability
-from .tiles import blend, map_size, windows_along
+from .tiles import blend, map_size, window_count
 
 __all__ = ["Prediction", "Predictor", "coco_document", "unsureness"]
 
@@ -161,7 +160,7 @@ class Predictor:
 
     def window_count(self, image_hw: Sequence[int]) -> int:
         """How often the network runs on an image of that size."""
-        return math.prod(map(windows_along, self.map_size(image_hw), self.spec.size_hw))
+        return window_count(self.map_size(image_hw), self.spec.size_hw)
 
     def predict(self, image_rgb: np.ndarray, threshold: float | None = None) -> Prediction:
         """(H, W, 3) uint8 RGB to refined masks of the same size; `threshold` replaces every rule's own."""

@@ -17,7 +17,7 @@ from .config import TrainConfig, format_size, parse_size
 from .host import cores, free_memory
 from .pretrained import pretrained_encoders
 from .survey import Survey
-from .tiles import windows_along
+from .tiles import window_count
 
 __all__ = ["Choice", "Machine", "choose", "machine", "table", "window"]
 
@@ -258,8 +258,7 @@ def window(sizes_hw: Sequence[tuple[int, int]], most_pixels: int, multiple: int 
         counts[size] = counts.get(size, 0) + 1
 
     def cost(height: int, width: int) -> int:
-        return sum(count * height * width * windows_along(size[0], height)
-                   * windows_along(size[1], width) for size, count in counts.items())
+        return sum(count * height * width * window_count(size, (height, width)) for size, count in counts.items())
 
     middle = [min(square, -(-int(median(size[axis] for size in sizes_hw)) // multiple) * multiple) for axis in (0, 1)]
     candidates = {(height, width) for height in {*heights, square} for width in {*widths, square}

@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-__all__ = ["OVERLAP", "blend", "map_size", "origins", "windows", "windows_along"]
+__all__ = ["OVERLAP", "blend", "map_size", "origins", "window_count", "windows", "windows_along"]
 
 # Neighbouring windows share at least so many pixels: what lies at the edge of one is well inside the other.
 OVERLAP = 64
@@ -24,6 +24,11 @@ def overlap_of(side: int) -> int:
 def windows_along(length: int, side: int) -> int:
     """How many windows of that side cover a length."""
     return 1 if length <= side else 1 + -(-(length - side) // (side - overlap_of(side)))
+
+
+def window_count(map_hw: Sequence[int], size_hw: Sequence[int]) -> int:
+    """How many windows of that size cover a map."""
+    return windows_along(int(map_hw[0]), int(size_hw[0])) * windows_along(int(map_hw[1]), int(size_hw[1]))
 
 
 def origins(length: int, side: int) -> list[int]:

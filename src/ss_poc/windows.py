@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .sources import Draws, Pair, Source, cut
-from .tiles import origins
+from .tiles import origins, window_count
 
 __all__ = ["Windows"]
 
@@ -34,10 +34,7 @@ class Windows:
 
     def __init__(self, source: Source, size_hw: Sequence[int], batch_size: int, most: int, seed: int = 0) -> None:
         self.source, self.size_hw, self.batch_size = source, (int(size_hw[0]), int(size_hw[1])), batch_size
-        count = 0
-        for number in range(len(source.samples)):
-            height, width = source.map_size(number)
-            count += len(origins(height, self.size_hw[0])) * len(origins(width, self.size_hw[1]))
+        count = sum(window_count(source.map_size(number), self.size_hw) for number in range(len(source.samples)))
         self.places = self._all() if count <= most else self._drawn(most, seed)
         self._kept: dict[int, Pair] = {}
 
