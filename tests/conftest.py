@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import drawn_samples
 import numpy as np
 import pytest
+from drawn_samples import boxes, coded
 
 from ss_poc.artifacts import RunPaths
+from ss_poc.data import Sample
 
 # Whether an engine answers here or not: scripts do their work natively, except in tests that say otherwise.
 os.environ["MODE"] = "native"
@@ -127,3 +130,26 @@ def engine() -> Iterator[str]:
     with (Path(tempfile.gettempdir()) / "ss-poc-tests-docker.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield base
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Seven coded images of 40x60; number 3 is clean, the others have a box at rows 10..19 and columns 10..29."""
+    masks = [boxes((40, 60), 1, *[(0, 10, 10, 10, 20)] * (number != 3)) for number in range(7)]
+    return drawn_samples.labelled(tmp_path, [coded((40, 60), number) for number in range(7)], masks)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Sixteen images of class 0, one of class 1, three clean, all 40x60 and coded."""
+    masks = [boxes((40, 60), 2, (0, 5, 7, 8, 9)) for _ in range(16)]
+    masks += [boxes((40, 60), 2, (1, 20, 30, 8, 9)), *[boxes((40, 60), 2)] * 3]
+    return drawn_samples.labelled(tmp_path, [coded((40, 60), number) for number in range(20)], masks)
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """Names of the samples that are decoded, in order."""
+    names, decode = [], Sample.image
+    monkeypatch.setattr(Sample, "image", lambda self: names.append(self.name) or decode(self))
+    return names

@@ -50,6 +50,15 @@ def test_engines_are_compared_on_a_thousand_windows_that_show_every_class(run, i
     assert len(found) == seen and {channel for sample in found for channel in sample.classes} == {0, 1}
 
 
+def test_engines_are_compared_on_a_class_that_only_one_image_shows(run):
+    predictor = Predictor.load(run.export, run.rules)
+    samples = [SimpleNamespace(name=f"{number:04}", size_hw=(64, 96), classes=frozenset({0}))
+               for number in range(3000)]  # every third, and number 500 that comes last but one of three
+    samples[500].classes = frozenset({0, 1})
+    found = compared(samples, predictor)
+    assert len(found) == 1001 and found[-1] is samples[500]
+
+
 def test_every_engine_gives_what_onnx_runtime_gives(run, labelled):
     image = decode_image(labelled / "01.png").astype(np.float32)[None]
     expected = load_engine("onnxruntime", run.export)(image)

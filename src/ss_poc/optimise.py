@@ -217,9 +217,16 @@ def _dices(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule],
 
 
 def compared(valid: Sequence[Sample], predictor: Predictor) -> list[Sample]:
-    """Images that engines are compared on: all, or every so many of those with the same classes."""
+    """Images that engines are compared on, every class among them: all, or every so many of each set of classes."""
     step = -(-sum(predictor.window_count(sample.size_hw) for sample in valid) // COMPARED)
-    return sorted(valid, key=lambda sample: (sorted(sample.classes), sample.name))[::step]
+    ordered = sorted(valid, key=lambda sample: (sorted(sample.classes), sample.name))
+    chosen = ordered[::step]
+    seen = frozenset().union(*(sample.classes for sample in chosen))
+    for sample in ordered:
+        if not sample.classes <= seen:
+            chosen.append(sample)
+            seen |= sample.classes
+    return chosen
 
 
 def acceptable(scores: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
