@@ -29,6 +29,7 @@ def limits(monkeypatch):
     monkeypatch.setattr(recipe, "CROP_PIXELS", {"cpu": 224 * 224, "gpu": 512 * 512})
     monkeypatch.setattr(recipe, "WINDOW_PIXELS", {"cpu": 448 * 448, "gpu": 1024 * 1024})
     monkeypatch.setattr(recipe, "STEP_PIXELS", 8 * 224 * 224)
+    monkeypatch.setattr(recipe, "PIXELS_A_CORE", 1_500_000)
     monkeypatch.setitem(recipe.BYTES_A_PIXEL, "compact", 1500)
     monkeypatch.setitem(recipe.BYTES_A_PIXEL, "unet", 7000)
 
@@ -76,6 +77,16 @@ def test_large_objects_in_large_photographs_are_shrunk_to_the_least_pixels_and_n
 @pytest.mark.parametrize(("width", "scale"), [(7.9, 1.0), (8.0, 0.75), (8.1, 0.741), (6.0, 1.0), (0.5, 1.0)])
 def test_a_little_shrinking_is_not_worth_it(width, scale):
     assert chosen(survey=dataclasses.replace(THIN, object_width=width))[0].scale == scale
+
+
+@pytest.mark.parametrize(("budget", "cores", "scale"), [
+    ("2m", 2, 1.0),  # 90 s, two cores: 67500 pixels for each of 4000 crops, more than a crop has
+    ("1m", 2, 0.541),  # 22500 of the 76800 pixels of an image
+    ("1m", 4, 0.765), ("40s", 2, 0.4)])  # 7500 pixels would be 0.3125, but an object of 400 needs 8 / 20
+def test_images_are_shrunk_where_the_time_is_too_short_to_see_4000_crops(budget, cores, scale):
+    survey = dataclasses.replace(THIN, images=128, median_hw=(240, 320), largest_hw=(240, 320), object_width=10.0)
+    config, rows = chosen(budget=budget, survey=survey, here=dataclasses.replace(CPU, cores=cores))
+    assert config.scale == scale and ("too short" in rows["scale"].why) == (scale < 1)
 
 
 def test_small_photographs_are_not_shrunk():

@@ -29,8 +29,9 @@ HURRIED_WIDTH, HURRIED_SIDE = 3.5, 8.0
 SHORT = 300
 # Where labels cover more of an image, weights that learned to find marks on a surface do not help.
 SCENE = 0.5
-# A training needs about so many crops; a core trains on so many pixels a second; it begins after so many seconds.
-FEWEST_CROPS, PIXELS_A_CORE, START = 4000, 600_000, 30
+# A training needs about so many crops; a core trains the smallest network on so many pixels a second, after so many
+# seconds in which it begins.
+FEWEST_CROPS, PIXELS_A_CORE, START = 4000, 1_500_000, 30
 # An image is not shrunk below this; crops of the training and windows of the service have about so many pixels.
 LEAST_PIXELS = 192 * 256
 CROP_PIXELS = {"cpu": 256 * 256, "gpu": 512 * 512}
