@@ -53,8 +53,8 @@ def test_engines_are_compared_on_a_thousand_windows_that_show_every_class(run, i
 def test_engines_are_compared_on_a_class_that_only_one_image_shows(run):
     predictor = Predictor.load(run.export, run.rules)
     samples = [SimpleNamespace(name=f"{number:04}", size_hw=(64, 96), classes=frozenset({0}))
-               for number in range(3000)]  # every third, and number 500 that comes last but one of three
-    samples[500].classes = frozenset({0, 1})
+               for number in range(3000)]
+    samples[500].classes = frozenset({0, 1})  # sorted to place 2999, and every third is taken: 0, 3, ... 2997
     found = compared(samples, predictor)
     assert len(found) == 1001 and found[-1] is samples[500]
 
