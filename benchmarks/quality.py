@@ -27,9 +27,9 @@ from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
 from ss_poc.masks import decode_rle
 
-# What is usual: squeezed to a square, all images alike, soft Dice, Adam, constant arithmetic.
-USUAL = ["--weights", "none", "--size", "256x256", "--sampling", "0", "--loss", "bce_dice", "--optimizer", "adamw",
-         "--lr", "0.001", "--ema", "0", "--precision", "float32"]
+# What is usual: squeezed to a square, all images alike and looked at once, soft Dice, Adam, constant arithmetic.
+USUAL = ["--weights", "none", "--size", "256x256", "--sampling", "0", "--mosaic", "0", "--views", "single",
+         "--loss", "bce_dice", "--optimizer", "adamw", "--lr", "0.001", "--ema", "0", "--precision", "float32"]
 RECIPES: dict[str, list[str]] = {
     "balanced": [],
     "scratch": ["--weights", "none"],
