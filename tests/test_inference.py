@@ -57,6 +57,34 @@ def test_a_graph_that_differs_from_keras_is_refused(run):
         compare(run.export / "model.onnx", np.zeros((1, 64, 96, 3), np.float32), np.full((1, 64, 96, 2), 2.0))
 
 
+def photographs(folder, images) -> dict:
+    """What export reads of a run that validated on these photographs."""
+    names = [f"{number}.png" for number in range(len(images))]
+    for name, image in zip(names, images, strict=True):
+        save_image(folder / name, image)
+    return {"data": {"img_path": str(folder)}, "split": {"valid": names}, "config": {"scale": 1.0}}
+
+
+def test_the_graph_is_compared_on_photographs_from_all_over_the_validation_part(tmp_path):
+    from ss_poc.export import sample_windows
+
+    run = photographs(tmp_path, [np.full((4, 6, 3), grey, np.uint8) for grey in (10, 20, 30, 40, 50)])
+    windows = sample_windows(run, (4, 6))
+    assert windows.shape == (3, 4, 6, 3) and windows.dtype == np.float32
+    assert windows[:, 0, 0, 0].tolist() == [10, 30, 50]  # at most four: every second one of five
+
+
+def test_the_graph_is_compared_on_what_the_network_gets_of_a_photograph(tmp_path):
+    from ss_poc.export import sample_windows
+
+    columns = np.broadcast_to(np.arange(12, dtype=np.uint8)[None, :, None], (4, 12, 3))
+    small = np.broadcast_to(np.arange(3, dtype=np.uint8)[None, :, None], (4, 3, 3))
+    windows = sample_windows(photographs(tmp_path, [columns, small]), (4, 4))
+    # Windows 4 wide that share at least one column begin at 0, 3, 5 and 8; the third is the middle one.
+    assert windows[0, 0, :, 0].tolist() == [5, 6, 7, 8]
+    assert windows[1, 0, :, 0].tolist() == [0, 1, 2, 1]  # continued by reflection, not stretched
+
+
 @pytest.mark.parametrize("size_hw", [(64, 96), (1, 1), (1, 500), (333, 7), (480, 640)])
 def test_masks_have_the_size_of_the_image(predictor, size_hw):
     prediction = predictor.predict(np.zeros((*size_hw, 3), np.uint8))

@@ -29,10 +29,13 @@ from .artifacts import (
 from .config import ExportConfig, from_flags, parse_size
 from .errors import ModelError, run_command
 from .images import decode_image, resize_image
+from .tiles import map_size, windows
 
-__all__ = ["compare", "convert", "export", "main"]
+__all__ = ["compare", "convert", "export", "main", "sample_windows"]
 
 TOLERANCE = 1e-4
+# Photographs that are compared.
+SAMPLES = 4
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +58,7 @@ def export(paths: RunPaths) -> ModelSpec:
     model = build_model(config["architecture"], config["encoder"], len(data["labels"]), size_hw)
     load_weights(model, paths.best_model())
     model = with_views(model, config["views"])
-    images = _sample_images(run, size_hw)
+    images = sample_windows(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
         folder.mkdir()
@@ -73,12 +76,18 @@ def export(paths: RunPaths) -> ModelSpec:
     return spec
 
 
-def _sample_images(run: dict[str, Any], size_hw: tuple[int, int]) -> np.ndarray:
-    """Three validation images and one of noise, (4, h, w, 3) float32 in 0..255; noise alone never excites a model."""
-    folder = Path(run["data"]["img_path"])
-    pictures = [resize_image(decode_image(folder / name), size_hw) for name in run["split"]["valid"][:3]]
-    noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    return np.stack([*pictures, noise]).astype(np.float32)
+def sample_windows(run: dict[str, Any], size_hw: Sequence[int]) -> np.ndarray:
+    """What the network gets of a few validation photographs, (N, h, w, 3) float32 in 0..255.
+
+    Not of noise: a network that never saw any answers it by chance. One that trained for fifteen minutes (U-Net over
+    EfficientNet-B0) gave the same to 3e-7 on photographs in Keras and in ONNX Runtime; on noise Keras itself differed
+    by 2e-4, eager from compiled, and ONNX Runtime by 1e-2.
+    """
+    folder, names = Path(run["data"]["img_path"]), run["split"]["valid"]
+    pictures = [decode_image(folder / name) for name in names[::-(-len(names) // SAMPLES)]]
+    scaled = (resize_image(image, map_size(image.shape[:2], run["config"]["scale"], size_hw)) for image in pictures)
+    parts = [[window for *_, window in windows(image, size_hw)] for image in scaled]
+    return np.stack([part[len(part) // 2] for part in parts]).astype(np.float32)
 
 
 def convert(model: Any, path: Path) -> None:
