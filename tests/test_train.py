@@ -22,7 +22,7 @@ from ss_poc.config import TrainConfig
 from ss_poc.data import Dataset, load_coco
 from ss_poc.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.host import free_memory
-from ss_poc.train import _as_started, _split, train
+from ss_poc.train import _as_started, _share, _split, train
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
 
@@ -70,6 +70,16 @@ def test_another_seed_gives_other_numbers_and_another_split(whole, labelled):
     other = RunPaths(labelled.parent / "result", "tiny", "other")
     assert scores_of(other)[1] != scores_of(whole)[1]
     assert read_run(other)["split"]["valid"] != read_run(whole)["split"]["valid"]
+
+
+@pytest.mark.parametrize(("settings", "shared"), [
+    ({}, True), ({"architecture": "compact"}, True), ({"weights": "none"}, True), ({"weights": "imagenet"}, False),
+    ({"architecture": "unet"}, False), ({"architecture": "compact", "weights": "imagenet"}, True)])
+def test_cores_are_shared_for_the_small_networks_alone(monkeypatch, settings, shared):
+    calls = []
+    monkeypatch.setattr("ss_poc.train.share_cores", lambda: calls.append("shared"))
+    _share(TrainConfig(**settings))
+    assert bool(calls) == shared
 
 
 LAST_DIGIT = "[0-9](?=[.])"

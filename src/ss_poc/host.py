@@ -28,7 +28,7 @@ def cores() -> int:
 def share_cores() -> None:
     """Have TensorFlow, which must not be loaded yet, run an operation on each core instead of each on all of them.
 
-    Those of a small batch are too short to be shared. With more cores than FEW_CORES, or where its variables are set
+    Those of a small network are too short to be shared. With more cores than FEW_CORES, or where its variables are set
     already, TensorFlow's own setting stays.
     """
     if cores() <= FEW_CORES:

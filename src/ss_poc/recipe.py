@@ -19,7 +19,7 @@ from .pretrained import pretrained_encoders
 from .survey import Survey
 from .tiles import window_count
 
-__all__ = ["Choice", "Machine", "choose", "machine", "table", "window"]
+__all__ = ["Choice", "Machine", "choose", "default_architecture", "machine", "table", "window"]
 
 # Below this thickness and extent, in network pixels, objects were lost more often than they were found.
 LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
@@ -62,6 +62,11 @@ class Choice:
     setting: str
     value: str
     why: str
+
+
+def default_architecture(weights: str) -> str:
+    """The architecture to take with these weights where none is named."""
+    return "unet" if weights == "imagenet" else "compact"
 
 
 def machine(gpus: int) -> Machine:
@@ -114,10 +119,9 @@ class _Chooser:
         self.rows.append(Choice(name, shown or str(value), why))
 
     def network(self, survey: Survey) -> None:
-        if self.config.weights == "imagenet":
-            self._set("architecture", "unet", "has pretrained weights")
-        else:
-            self._set("architecture", "compact", "plain 3x3 convolutions: fastest from scratch on these kernels")
+        architecture = default_architecture(self.config.weights)
+        self._set("architecture", architecture, "plain 3x3 convolutions: fastest from scratch on these kernels"
+                  if architecture == "compact" else "has pretrained weights")
         if self.config.architecture == "compact":
             hurried = 0 < self.config.seconds < SHORT and self.config.preset == "balanced"
             self._set("encoder", ENCODERS["fast" if hurried else self.config.preset],

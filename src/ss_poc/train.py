@@ -25,7 +25,7 @@ from .config import TrainConfig, from_flags
 from .data import Dataset, Sample, load_coco
 from .errors import ArtifactError, ConfigError, run_command
 from .host import share_cores
-from .recipe import Choice, choose, machine, table
+from .recipe import Choice, choose, default_architecture, machine, table
 from .split import part_of, split_samples, together, valid_part
 from .survey import Survey, survey_samples
 
@@ -78,16 +78,23 @@ def train(config: TrainConfig, started: float | None = None) -> RunPaths:
     train_samples, valid_samples = samples_of(dataset, names["train"]), samples_of(dataset, names["valid"])
     survey = survey_samples(train_samples, len(dataset.labels), progress=True)
 
-    share_cores()
+    config = config if config.resume else _like(config, before)
+    _share(config)
     from .fit import fit, gpu_names  # TensorFlow takes seconds to load: nothing above needs it
 
     if not config.resume:
         here = machine(len(gpu_names()[:config.gpus or None]))
-        config, rows = choose(_like(config, before), survey, [sample.size_hw for sample in dataset.samples], here)
+        config, rows = choose(config, survey, [sample.size_hw for sample in dataset.samples], here)
         _write_start(paths, config, dataset, names, survey, rows)
     _say(config, dataset, paths)
     fit(config, dataset, survey, train_samples, valid_samples, paths, started, _kept(dataset.labels, before))
     return paths
+
+
+def _share(config: TrainConfig) -> None:
+    """Few cores run an operation each where that is faster: see "What each idea gave" in docs/training.md."""
+    if (config.architecture or default_architecture(config.weights)) == "compact":
+        share_cores()
 
 
 def _run_of(weights: str) -> dict[str, Any]:
