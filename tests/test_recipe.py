@@ -209,6 +209,17 @@ def test_the_preset_is_the_width_of_the_network(preset, encoder):
     assert encoder in encoder_names("compact")
 
 
+@pytest.mark.parametrize(("preset", "budget", "here", "encoder", "says"), [
+    ("balanced", "5m", CPU, "compact24", "preset balanced"),
+    ("balanced", "4m59s", CPU, "compact16", "4m59s is too short"),
+    ("accurate", "1h", CPU, "compact32", "preset accurate"), ("accurate", "59m", CPU, "compact24", "for accurate"),
+    ("accurate", "2m", CPU, "compact16", "preset fast"), ("fast", "1m", CPU, "compact16", "preset fast"),
+    ("accurate", "2m", GPU, "compact32", "preset accurate"), ("accurate", "", CPU, "compact32", "preset accurate")])
+def test_a_short_time_takes_the_network_that_gets_furthest_in_it(preset, budget, here, encoder, says):
+    config, rows = chosen(preset=preset, budget=budget, here=here)
+    assert config.encoder == encoder and says in rows["encoder"].why
+
+
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "compact"])
 def test_another_architecture_keeps_its_own_encoder(architecture):
     config, rows = chosen(architecture=architecture)

@@ -25,8 +25,9 @@ __all__ = ["Choice", "Machine", "choose", "default_architecture", "machine", "ta
 LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
 # The same where the time is short: seen often and small teaches more than seen a few times and sharp.
 HURRIED_WIDTH, HURRIED_SIDE = 3.5, 8.0
-# Below this budget, in seconds, a smaller network gets further.
-SHORT = 300
+# Below such a budget, in seconds and without a GPU, the network of the next smaller preset gets further.
+SHORT = {"accurate": 3600, "balanced": 300}
+SMALLER = {"accurate": "balanced", "balanced": "fast"}
 # Where labels cover more of an image, weights that learned to find marks on a surface do not help.
 SCENE = 0.5
 # A training needs about so many crops; a core trains the smallest network on so many pixels a second, after so many
@@ -91,7 +92,7 @@ def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, in
     """
     chooser = _Chooser(config)
     kind = "gpu" if here.gpus else "cpu"
-    chooser.network(survey)
+    chooser.network(survey, here)
     scale = chooser.scale(survey, here)
     chooser.window(sizes_hw, scale, kind)
     chooser.crop(survey, scale, kind)
@@ -118,14 +119,16 @@ class _Chooser:
         self.config = dataclasses.replace(self.config, **{name: value})
         self.rows.append(Choice(name, shown or str(value), why))
 
-    def network(self, survey: Survey) -> None:
+    def network(self, survey: Survey, here: Machine) -> None:
         architecture = default_architecture(self.config.weights)
         self._set("architecture", architecture, "plain 3x3 convolutions: fastest from scratch on these kernels"
                   if architecture == "compact" else "has pretrained weights")
         if self.config.architecture == "compact":
-            hurried = 0 < self.config.seconds < SHORT and self.config.preset == "balanced"
-            self._set("encoder", ENCODERS["fast" if hurried else self.config.preset],
-                      f"a small one: {self.config.budget} is short" if hurried else f"preset {self.config.preset}")
+            preset = self.config.preset
+            while not here.gpus and 0 < self.config.seconds < SHORT.get(preset, 0):
+                preset = SMALLER[preset]
+            self._set("encoder", ENCODERS[preset], f"preset {preset}" if preset == self.config.preset else
+                      f"preset {preset}: {self.config.budget} is too short for {self.config.preset}")
         else:
             self._set("encoder", "", "the architecture's own", "(default)")
         if self.config.architecture != "compact" or self.config.encoder not in pretrained_encoders():
