@@ -110,10 +110,9 @@ def _run_of(weights: str) -> dict[str, Any]:
 def _like(config: TrainConfig, before: dict[str, Any]) -> TrainConfig:
     """The network and scale of the run before, where none are named: its weights fit no other."""
     then = before.get("config", {})
-    values = {name: then[name] for name in ("architecture", "encoder", "scale", "size")
+    names = ("architecture", "encoder", *(() if config.size or config.scale else ("scale", "size")))
+    values = {name: then[name] for name in names
               if name in then and getattr(config, name) == getattr(TrainConfig, name)}
-    if config.size or config.scale:
-        values.pop("size", None), values.pop("scale", None)
     return dataclasses.replace(config, **values)
 
 
