@@ -38,16 +38,22 @@ install_env() {
         "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" 2>/dev/null ||
         "$python" -m venv --clear "$1" || fail "$1 could not be made" "remove it and try again: rm -r $1"
     "$1/bin/python" -m pip install --disable-pip-version-check -r "$2" >"$1/install.log" 2>&1 &
-    watch_install "$!" "$1" || {
-        tail -n 15 "$1/install.log" >&2
-        fail "the packages of $1 could not be installed (log: $1/install.log)" \
-            "check the network (PIP_INDEX_URL and HTTPS_PROXY are obeyed) and run the same command again; it goes on from here"
-    }
+    watch_install "$!" "$1" || install_failed "$1"
     if [ "$1" = .venv ]; then
         "$1/bin/python" -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . ||
             fail "the package itself could not be installed into $1"
     fi
     printf '%s\n' "$stamp" >"$1/.ready"
+}
+
+install_failed() {
+    tail -n 15 "$1/install.log" >&2
+    if grep -q "No space left" "$1/install.log"; then
+        fail "the disk is full: the packages of $1 do not fit" \
+            "free some space ($(df -h . | awk 'NR == 2 { print $4 }') are left) and run the same command again; it goes on from here"
+    fi
+    fail "the packages of $1 could not be installed (log: $1/install.log)" \
+        "check the network (PIP_INDEX_URL and HTTPS_PROXY are obeyed) and run the same command again; it goes on from here"
 }
 
 # watch_install PID FOLDER: a line every 10 seconds until PID ends; its status.

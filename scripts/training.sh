@@ -69,7 +69,7 @@ TEXT
 stop_training() {
     trap '' INT TERM HUP
     docker kill "$container" >/dev/null 2>&1 || true
-    wait
+    wait || true
     say "" "stopped; go on with the same command and --resume" >&2
     exit 130
 }

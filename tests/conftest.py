@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -26,6 +27,7 @@ from ss_poc.data import Sample
 os.environ["MODE"] = "native"
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 SIZE_HW = (64, 96)
+ROOM_GB = 12
 
 
 def stage(name: str, *flags: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -36,6 +38,22 @@ def stage(name: str, *flags: str, cwd: Path, check: bool = True) -> subprocess.C
     if check and done.returncode:
         raise AssertionError(f"{name} {flags} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+@contextlib.contextmanager
+def disk(folder: Path, kib: int) -> Iterator[None]:
+    """A real file system of so many KiB in a new folder; the test is skipped where none may be mounted."""
+    folder.mkdir()
+    if sys.platform != "linux" or os.geteuid():
+        pytest.skip("needs root on Linux, to mount a small tmpfs")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)], capture_output=True,
+                          text=True)
+    if done.returncode:
+        pytest.skip(f"mount is not permitted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def log_of(paths: RunPaths) -> list[list[str]]:
@@ -127,6 +145,11 @@ def engine() -> Iterator[str]:
         pytest.skip("BASE_IMAGE names no image to build on; .ci/run makes one")
     if os.getuid():
         pytest.skip("these tests become another user, which only root may")
+    place = subprocess.check_output(["docker", "info", "--format", "{{.DockerRootDir}}"], text=True).strip()
+    # Where there is no such folder, the engine has a disk elsewhere.
+    free = shutil.disk_usage(place).free / 1e9 if Path(place).is_dir() else ROOM_GB
+    if free < ROOM_GB:
+        pytest.skip(f"images and the wheels to make them of need {ROOM_GB} GB of disk, {free:.0f} are left in {place}")
     with (Path(tempfile.gettempdir()) / "ss-poc-tests-docker.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield base

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import disk
 
 from ss_poc.artifacts import (
     ModelSpec,
@@ -267,16 +268,8 @@ def test_only_leftovers_of_the_dead_are_removed_at_any_depth(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A real file system of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or os.geteuid():
-        pytest.skip("needs root on Linux, to mount a small tmpfs")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True,
-                          text=True)
-    if done.returncode:
-        pytest.skip(f"mount is not permitted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk(tmp_path / "disk", 64):
+        yield tmp_path / "disk"
 
 
 def test_a_full_disk_keeps_the_old_file_whole_and_leaves_nothing(small_disk):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import stage
+from conftest import disk, stage
 
 from ss_poc import engines
 from ss_poc.artifacts import RunPaths, read_run, read_spec, write_json
@@ -96,6 +96,22 @@ def test_a_changed_int8_graph_is_refused(optimised, tmp_path):
     write_json(folder / "model.json", spec)
     with pytest.raises(ArtifactError, match="model-int8.bin has the checksum"):
         Predictor.load(folder)
+
+
+def test_a_disk_too_full_for_the_int8_graph_costs_that_engine_alone(run, labelled, tmp_path):
+    graph = (run.export / "model.onnx").stat().st_size
+    with disk(tmp_path / "disk", 64 << 10):
+        here = RunPaths(tmp_path / "disk", "tiny", "v_1")
+        shutil.copytree(run.folder, here.folder)
+        # A copy of the graph fits, its int8 form does not.
+        filler = shutil.disk_usage(here.folder).free - graph - graph // 8
+        (tmp_path / "disk/filler").write_bytes(bytes(filler))
+        stage("optimise", "--result", str(here.result), "--img_dir_name", "tiny", "--model_name", "v_1", "--rounds",
+              "3", cwd=labelled.parent)
+        rows = {row["engine"]: row for row in read_run(here)["engines"]}
+        assert not rows["openvino-int8"]["kept"] and "is the disk full?" in rows["openvino-int8"]["why"]
+        assert rows["onnxruntime"]["kept"] and read_spec(here.export).twins == {}
+        assert {path.name for path in here.export.iterdir()} == {"model.onnx", "model.json"}
 
 
 def test_an_engine_can_be_forced_and_is_then_served_first(optimised, labelled):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_a_class_that_is_never_found_is_said():
     assert "not found on any image yet: pit" in score_table(rules, scores)
     scores["iou"] = {"pit": 0.1}
     assert "not found" not in score_table(rules, scores)
+
+
+def test_a_class_on_no_validation_image_has_no_iou_and_that_is_said():
+    found = [Found(rule, rule, 0.0, 0.0, 0.0, 1.0) for rule in (Rule("pit", "#ff0000", (4, 6)),
+                                                                 Rule("dent", "#00ff00", (4, 6)))]
+    scores = {"images": 2, "dice": {"pit": 0.5, "dent": 1.0}, "dice_plain": {"pit": 0.5, "dent": 1.0},
+              "iou": {"pit": 0.4, "dent": float("nan")}}
+    table = score_table(found, scores)
+    assert "on no validation image: dent." in table and "nan" not in table
+    assert [line.split()[:4] for line in table.splitlines()[1:4]] == [
+        ["pit", "0.500", "0.500", "0.400"], ["dent", "1.000", "1.000", "-"], ["mean", "0.750", "0.750", "0.400"]]
+    scores["iou"]["pit"] = float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert score_table(found, scores).splitlines()[3].split() == ["mean", "0.750", "0.750", "-"]
 
 
 def test_pictures_show_the_photograph_at_its_own_size(run):

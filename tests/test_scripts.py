@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -127,7 +128,11 @@ FAKE_PIP = """#!/bin/sh
 case "$*" in
 *"pip install"*)
     echo "$*" >>"$CALLS"
-    case "$FAKE" in fail) echo "ERROR: no network"; exit 1 ;; slow) sleep 30 ;; esac
+    case "$FAKE" in
+    fail) echo "ERROR: no network"; exit 1 ;;
+    full) echo "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"; exit 1 ;;
+    slow) sleep 30 ;;
+    esac
     exit 0 ;;
 esac
 exec "{python}" "$@"
@@ -166,6 +171,12 @@ def test_failed_set_up_shows_pips_words_and_is_resumed(fake_env, project):
     assert "run the same command again" in failed.stderr
     assert not (project / ".venv-serve/.ready").exists() and not (project / ".venv-serve.lock").exists()
     assert fake_env("works").returncode == 0 and (project / ".venv-serve/.ready").is_file()
+
+
+def test_set_up_on_a_full_disk_says_so_and_does_not_blame_the_network(fake_env):
+    failed = fake_env("full")
+    assert failed.returncode == 1 and "the disk is full: the packages of .venv-serve do not fit" in failed.stderr
+    assert re.search(r"free some space \([0-9.]+[KMGT]? are left\)", failed.stderr) and "network" not in failed.stderr
 
 
 def test_killed_set_up_is_resumed(fake_env, project):

@@ -147,7 +147,10 @@ def _quantise(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> None:
                 for window in _windows(sample, spec)[:max(1, CALIBRATION // len(chosen))]]
     model = openvino.Core().read_model(folder / GRAPH_FILE)
     quantised = nncf.quantize(model, nncf.Dataset(pictures), subset_size=len(pictures))
-    openvino.save_model(quantised, folder / INT8_FILES[0], compress_to_fp16=False)
+    try:
+        openvino.save_model(quantised, folder / INT8_FILES[0], compress_to_fp16=False)
+    except RuntimeError as error:  # on a full disk: "iostream error"
+        raise EngineError(f"openvino-int8 cannot be written, is the disk full? ({error})") from error
 
 
 def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:

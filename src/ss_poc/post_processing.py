@@ -210,19 +210,26 @@ def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
     rules = [item.rule for item in found]
     width = max(len("mean"), *(len(rule.label) for rule in rules))
     lines = [f"{'class':<{width}}  Dice at 0.5  Dice  IoU    threshold  pad  area  hull"]
+    ious = {label: iou for label, iou in scores["iou"].items() if not np.isnan(iou)}
     for rule in rules:
+        iou = f"{ious[rule.label]:.3f}" if rule.label in ious else "    -"
         lines.append(f"{rule.label:<{width}}  {scores['dice_plain'][rule.label]:11.3f}  "
-                     f"{scores['dice'][rule.label]:.3f} {scores['iou'][rule.label]:.3f}  {rule.proba:9.2f}  "
+                     f"{scores['dice'][rule.label]:.3f} {iou}  {rule.proba:9.2f}  "
                      f"{rule.pad:3d}  {rule.reduce_size:4d}  {'yes' if rule.convex else 'no'}")
     means = [np.mean(list(scores[kind].values())) for kind in ("dice_plain", "dice")]
-    lines.append(f"{'mean':<{width}}  {means[0]:11.3f}  {means[1]:.3f} {np.nanmean(list(scores['iou'].values())):.3f}")
+    lines.append(f"{'mean':<{width}}  {means[0]:11.3f}  {means[1]:.3f} "
+                 + (f"{np.mean(list(ious.values())):.3f}" if ious else "    -"))
     lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
                  "empty; IoU: over all their pixels together")
     lines += [f"{item.rule.label}: the best rule (threshold {item.best.proba:.2f}, pad {item.best.pad}, area "
               f"{item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'}) gains {item.gain:.3f} "
               f"({item.low:.3f} to {item.high:.3f}): within noise, the simpler one is kept"
               for item in found if item.rule != item.best]
-    missed = [label for label, iou in scores["iou"].items() if iou == 0]
+    unseen = [rule.label for rule in rules if rule.label not in ious]
+    if unseen:
+        lines.append(f"on no validation image: {', '.join(unseen)}. How well they are found is not known; label "
+                     "more of them")
+    missed = [label for label, iou in ious.items() if iou == 0]
     if missed:
         lines.append(f"not found on any image yet: {', '.join(missed)}. Their Dice is that of the images without them; "
                      "train for more epochs, or label more of them")
