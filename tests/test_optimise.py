@@ -100,7 +100,9 @@ def test_a_changed_int8_graph_is_refused(optimised, tmp_path):
 
 def test_a_disk_too_full_for_the_int8_graph_costs_that_engine_alone(run, labelled, tmp_path):
     graph = (run.export / "model.onnx").stat().st_size
-    with disk(tmp_path / "disk", 64 << 10):
+    shutil.copytree(labelled, tmp_path / labelled.name)
+    held = sum(path.stat().st_size for path in run.folder.rglob("*"))
+    with disk(tmp_path / "disk", (held + 2 * graph >> 10) + 4096):
         here = RunPaths(tmp_path / "disk", "tiny", "v_1")
         shutil.copytree(run.folder, here.folder)
         # A copy of the graph fits, its int8 form does not.
