@@ -1,0 +1,106 @@
+"""What a model makes of parts it has never seen, where a data set shows each part on several photographs.
+
+    python benchmarks/unseen.py --img_path ../shared/data/magnetic_tile --number 'num_([0-9]+)' --near 200 --budget 12m
+
+Photographs whose numbers, by which `--number` finds them in a name, lie within `--near` of the next one show the same
+part. The parts are dealt into four hands; three of these are kept away in turn, the default trains on the rest and is
+judged on what was away, with the rules that the run found. Runs in the folder of `--keep` are not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from commands import measured
+
+from ss_poc.artifacts import RunPaths, find_json, read_json, read_run, write_json
+from ss_poc.data import load_coco
+from ss_poc.inference import Predictor
+from ss_poc.masks import intersection_union
+
+HANDS, AWAY, SHUFFLED = 4, 3, 7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--img_path", type=Path, required=True)
+    parser.add_argument("--number", default="([0-9]+)", help="regular expression with one group, a number")
+    parser.add_argument("--near", type=int, default=0)
+    parser.add_argument("--budget", default="12m")
+    parser.add_argument("--keep", type=Path, help="folder to keep the runs in, and to find those of before")
+    options = parser.parse_args()
+    document = read_json(find_json(options.img_path))
+    dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
+                   for image in document["images"]}, options.near)
+    print("| away | IoU, own validation part | IoU, never seen | clean ones flagged | defective ones missed |")
+    print("| --- " * 5 + "|")
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, away in enumerate(dealt[:AWAY]):
+            root = (options.keep or Path(scratch)) / f"hand_{number}"
+            known, unknown = (part_of(options.img_path, document, root / name, away, kept)
+                              for name, kept in (("known", False), ("unknown", True)))
+            paths = RunPaths(root / "result", "known", "v_1")
+            if not paths.rules.is_file():
+                train(paths, known, options.budget, number)
+            own = np.mean([value for value in read_run(paths)["scores"]["iou"].values() if value is not None])
+            print(f"| {number} | {own:.3f} | {judged(paths, unknown)} |", flush=True)
+
+
+def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
+    """Names by hand, photographs of one part in the same."""
+    parts: list[list[str]] = []
+    last = 0
+    for name, number in sorted(numbers.items(), key=lambda item: item[1]):
+        if not parts or number - last > near:
+            parts.append([])
+        parts[-1].append(name)
+        last = number
+    dealt: list[set[str]] = [set() for _ in range(HANDS)]
+    for place in np.random.default_rng(SHUFFLED).permutation(len(parts)):
+        min(dealt, key=len).update(parts[place])
+    return dealt
+
+
+def part_of(img_path: Path, document: dict, folder: Path, away: set[str], kept: bool) -> Path:
+    """Copy the photographs that are away, or the others, with their labels."""
+    images = [image for image in document["images"] if (image["file_name"] in away) == kept]
+    known = {image["id"] for image in images}
+    for image in images:
+        file = folder / Path(image["file_name"]).name  # names may begin with the place on coco-annotator's own disk
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(img_path / file.name, file)
+    write_json(folder / ".exports" / "coco-1.json", {**document, "images": images, "annotations": [
+        item for item in document["annotations"] if item["image_id"] in known]})
+    return folder
+
+
+def train(paths: RunPaths, img_path: Path, budget: str, seed: int) -> None:
+    shared = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
+    measured("train", *shared, "--img_path", str(img_path), "--budget", budget, "--seed", str(seed), "--overwrite")
+    measured("export", *shared)
+    measured("post_processing", *shared)
+
+
+def judged(paths: RunPaths, img_path: Path) -> str:
+    """Cells of a row: mean IoU of the classes over all pixels together, and the images that are judged wrong."""
+    predictor = Predictor.load(paths.export, paths.rules)
+    dataset = load_coco(find_json(img_path), img_path)
+    counts = np.zeros((2, len(dataset.labels)))
+    wrong, images = {True: 0, False: 0}, {True: 0, False: 0}
+    for sample in dataset.samples:
+        truth, mask = sample.mask(len(dataset.labels)), predictor.predict(sample.image()).mask
+        counts += intersection_union(truth, mask)
+        defective = bool(truth.any())
+        images[defective] += 1
+        wrong[defective] += bool(mask.any()) != defective
+    iou = np.mean(counts[0][counts[1] > 0] / counts[1][counts[1] > 0])
+    return f"{iou:.3f} | {wrong[False]} of {images[False]} | {wrong[True]} of {images[True]}"
+
+
+if __name__ == "__main__":
+    main()
