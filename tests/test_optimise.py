@@ -17,7 +17,7 @@ from ss_poc.engines import load_engine
 from ss_poc.errors import ArtifactError, EngineError
 from ss_poc.images import decode_image
 from ss_poc.inference import Predictor
-from ss_poc.optimise import acceptable, compared
+from ss_poc.optimise import Candidate, acceptable, compared, text_table
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,16 @@ def test_table_names_every_engine_and_says_why(optimised):
             assert 0 < row["p50_ms"] <= row["p95_ms"] and set(row["dice"]) == {"scratch", "pit"}
     timed = [row for row in rows.values() if row["kept"] and row["engine"] != "keras"]
     assert written["engine"] == min(timed, key=lambda row: row["p50_ms"])["engine"]
+
+
+def test_what_was_not_measured_is_a_dash_in_the_table():
+    table = text_table([Candidate("keras", True, "the reference", 16.4, 20.1, 60.8, dice={"pit": 0.5}),
+                        Candidate("openvino", False, "it is not installed")])
+    assert "nan" not in table
+    assert [line.split()[:7] for line in table.splitlines()[1:]] == [
+        ["keras", "16.4", "20.1", "60.8", "-", "0.5000", "yes"], ["openvino", "-", "-", "-", "-", "-", "no"]]
+    columns = zip(table.splitlines(), (" kept", " yes ", " no "), strict=True)
+    assert len({line.index(found) for line, found in columns}) == 1
 
 
 def test_spec_names_the_engines_and_checks_their_files(optimised):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -242,6 +243,11 @@ def acceptable(scores: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
     return True, f"mean Dice {0 - lost:+.4f}"
 
 
+def _figure(value: float, form: str) -> str:
+    """A number in its column, "-" where there is none."""
+    return "-".rjust(int(form.split(".")[0])) if math.isnan(value) else format(value, form)
+
+
 def text_table(rows: Sequence[Candidate]) -> str:
     """The table for people."""
     width = max(len(row.engine) for row in rows)
@@ -249,8 +255,9 @@ def text_table(rows: Sequence[Candidate]) -> str:
              "cores)"]
     for row in rows:
         score = float(np.mean(list(row.dice.values()))) if row.dice else float("nan")
-        lines.append(f"{row.engine:<{width}}  {row.p50_ms:6.1f}  {row.p95_ms:6.1f}  {row.images_per_s:8.1f}  "
-                     f"{row.megabytes:4.1f}  {score:.4f} {'yes' if row.kept else 'no':<4}  {row.why}")
+        figures = [_figure(row.p50_ms, "6.1f"), _figure(row.p95_ms, "6.1f"), _figure(row.images_per_s, "8.1f"),
+                   _figure(row.megabytes, "4.1f"), _figure(score, "6.4f")]
+        lines.append(f"{row.engine:<{width}}  {'  '.join(figures)} {'yes' if row.kept else 'no':<4}  {row.why}")
     return "\n".join(lines)
 
 
