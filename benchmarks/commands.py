@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from ss_poc.artifacts import RunPaths
 
 
 def measured(module: str, *flags: str) -> tuple[float, float]:
@@ -20,3 +23,13 @@ def measured(module: str, *flags: str) -> tuple[float, float]:
     if process.returncode:
         raise SystemExit(f"{module} {' '.join(flags)} ended with {process.returncode}")
     return os.times().elapsed - began, usage.ru_maxrss / 2**20
+
+
+def trained(paths: RunPaths, img_path: str | Path, budget: str, seed: int, *flags: str) -> tuple[float, float]:
+    """Train a run anew, export it, search its rules; seconds and peak memory of the training alone, as `measured`."""
+    shared = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
+    training = measured("train", *shared, "--img_path", str(img_path), "--budget", budget, "--seed", str(seed),
+                        "--overwrite", *flags)
+    measured("export", *shared)
+    measured("post_processing", *shared)
+    return training

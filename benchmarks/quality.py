@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from commands import measured
+from commands import trained
 
 from ss_poc.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_json, read_run, write_json
 from ss_poc.host import cores
@@ -87,11 +87,7 @@ def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) 
 
 def made(paths: RunPaths, seed: int, asked: dict[str, Any]) -> dict[str, Any]:
     """Train, export, search."""
-    shared = ["--result", str(paths.result), "--img_dir_name", "quality", "--model_name", paths.model_name]
-    seconds, peak = measured("train", *shared, "--img_path", asked["img_path"], "--budget", asked["budget"], "--seed",
-                             str(seed), "--overwrite", *asked["flags"])
-    measured("export", *shared)
-    measured("post_processing", *shared)
+    seconds, peak = trained(paths, asked["img_path"], asked["budget"], seed, *asked["flags"])
     run = read_run(paths)
     return {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
             "seconds": seconds}

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from commands import measured
+from commands import trained
 
 from ss_poc.artifacts import RunPaths, find_json, read_json, read_run, write_json
 from ss_poc.data import load_coco
@@ -46,7 +46,7 @@ def main() -> None:
                               for name, kept in (("known", False), ("unknown", True)))
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
-                train(paths, known, options.budget, number)
+                trained(paths, known, options.budget, number)
             own = np.mean([value for value in read_run(paths)["scores"]["iou"].values() if value is not None])
             print(f"| {number} | {own:.3f} | {judged(paths, unknown)} |", flush=True)
 
@@ -77,13 +77,6 @@ def part_of(img_path: Path, document: dict, folder: Path, away: set[str], kept: 
     write_json(folder / ".exports" / "coco-1.json", {**document, "images": images, "annotations": [
         item for item in document["annotations"] if item["image_id"] in known]})
     return folder
-
-
-def train(paths: RunPaths, img_path: Path, budget: str, seed: int) -> None:
-    shared = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
-    measured("train", *shared, "--img_path", str(img_path), "--budget", budget, "--seed", str(seed), "--overwrite")
-    measured("export", *shared)
-    measured("post_processing", *shared)
 
 
 def judged(paths: RunPaths, img_path: Path) -> str:

@@ -15,6 +15,13 @@ def clone_into(folder: Path, *environments: str) -> Path:
     made = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "result", "deploy",
                                   "datasets", ".annotator", "build")
     shutil.copytree(ROOT, folder, ignore=made)
+    share_environments(folder, *environments)
+    return folder
+
+
+def share_environments(folder: Path, *environments: str) -> None:
+    """Give a copy of the project the environments of this one, which must not be made anew for it: they would from then
+    on import the copy."""
     for name in environments:
         if not (ROOT / name / ".ready").is_file():
             pytest.skip(f"{name} is not set up; .ci/run does it")
@@ -22,4 +29,3 @@ def clone_into(folder: Path, *environments: str) -> Path:
     # The environments are known by the folder they were made for.
     env = folder / "scripts" / "env.sh"
     env.write_text(env.read_text().replace("--version; pwd;", f"--version; echo '{ROOT}';"))
-    return folder

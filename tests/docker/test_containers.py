@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clones import share_environments
 from containers import PORT, ROOT, USER, Project, docker
 
 pytestmark = pytest.mark.docker
@@ -64,8 +65,7 @@ def test_every_file_belongs_to_the_user(project, trained):
 
 def test_both_modes_write_the_same_files_and_the_same_run(project, trained, tmp_path):
     native = Project(tmp_path)
-    for name in (".venv", ".venv-serve"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    share_environments(tmp_path, ".venv", ".venv-serve")
     done = subprocess.run(["sh", "trainer.sh", *TRAIN], cwd=tmp_path, text=True, capture_output=True, timeout=600,
                           env={**os.environ, "MODE": "native"})
     assert done.returncode == 0, done.stderr[-2000:]
