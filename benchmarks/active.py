@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ss_poc.artifacts import RunPaths, find_json
-from ss_poc.config import parse_duration
-from ss_poc.data import Sample, load_coco
-from ss_poc.inference import Predictor
-from ss_poc.masks import intersection_union
-from ss_poc.rank import choose, look
-from ss_poc.split import split_samples
+from ss_poc.core.artifacts import RunPaths, find_json
+from ss_poc.core.config import parse_duration
+from ss_poc.core.masks import intersection_union
+from ss_poc.data.dataset import Sample, load_coco
+from ss_poc.data.split import split_samples
+from ss_poc.inference.predictor import Predictor
+from ss_poc.inference.ranking import choose, look
 
 
 def main() -> None:

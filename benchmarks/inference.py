@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ss_poc.config import parse_size
-from ss_poc.export import convert
-from ss_poc.model import build_model
+from ss_poc.core.config import parse_size
+from ss_poc.networks.model import build_model
+from ss_poc.optimising.export import convert
 
 import onnxruntime  # isort: skip
 import tensorflow as tf  # isort: skip  (after ss_poc.model, which loads it quietly)

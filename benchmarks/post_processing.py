@@ -21,14 +21,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ss_poc.artifacts import RunPaths, read_run
-from ss_poc.config import Rule
-from ss_poc.data import load_coco
-from ss_poc.host import cores
-from ss_poc.inference import Predictor
-from ss_poc.masks import refine_channel, resize_probability, scaled_rule
-from ss_poc.parallel import ahead
-from ss_poc.search import Grid, Tally, count_grid, find_rule, grid_of
+from ss_poc.core.artifacts import RunPaths, read_run
+from ss_poc.core.config import Rule
+from ss_poc.core.host import cores
+from ss_poc.core.masks import refine_channel, resize_probability, scaled_rule
+from ss_poc.core.parallel import ahead
+from ss_poc.data.dataset import load_coco
+from ss_poc.inference.predictor import Predictor
+from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of
 
 CLASSES, SIDE = 5, 512
 Pair = tuple[np.ndarray, np.ndarray]

@@ -30,12 +30,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ss_poc.answers import answer
-from ss_poc.artifacts import RunPaths, deploy_folder, read_run
-from ss_poc.engines import load_engine
-from ss_poc.host import cores
-from ss_poc.images import decode_image, resize_image
-from ss_poc.inference import Predictor
+from ss_poc.core.artifacts import RunPaths, deploy_folder, read_run
+from ss_poc.core.host import cores
+from ss_poc.core.images import decode_image, resize_image
+from ss_poc.inference.engines import load_engine
+from ss_poc.inference.predictor import Predictor
+from ss_poc.serving.answers import answer
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = cores()

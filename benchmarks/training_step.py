@@ -17,17 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from ss_poc.artifacts import find_json
-from ss_poc.config import TrainConfig
-from ss_poc.data import load_coco
-from ss_poc.generator import Crops, tf_dataset
-from ss_poc.host import cores, share_cores
-from ss_poc.recipe import choose, machine
-from ss_poc.sources import Source
-from ss_poc.survey import survey_samples
+from ss_poc.core.artifacts import find_json
+from ss_poc.core.config import TrainConfig
+from ss_poc.core.host import cores, share_cores
+from ss_poc.data.dataset import load_coco
+from ss_poc.data.facts import survey_samples
+from ss_poc.training.crops import Crops, tf_dataset
+from ss_poc.training.recipe import choose, machine
+from ss_poc.training.sampling import Source
 
 share_cores()
-from ss_poc import fit, training_model  # noqa: E402  (loads TensorFlow)
+from ss_poc.training import loop  # noqa: E402  (loads TensorFlow)
+from ss_poc.training import model as training_model  # noqa: E402  (loads TensorFlow)
 
 
 def main() -> None:
@@ -40,9 +41,9 @@ def main() -> None:
     dataset = load_coco(find_json(folder), folder)
     survey = survey_samples(dataset.samples, len(dataset.labels))
     config, _ = choose(TrainConfig(img_path=str(folder), budget="15m"), survey,
-                       [sample.size_hw for sample in dataset.samples], machine(len(fit.gpu_names())))
-    fit.prepare_libraries(config)
-    crops, _ = fit.make_batches(config, survey, dataset.samples, dataset.samples[:8], len(dataset.labels))
+                       [sample.size_hw for sample in dataset.samples], machine(len(loop.gpu_names())))
+    loop.prepare_libraries(config)
+    crops, _ = loop.make_batches(config, survey, dataset.samples, dataset.samples[:8], len(dataset.labels))
     for number in range(len(dataset.samples)):
         crops.source.decoded(number)
     model = training_model.compiled(config, len(dataset.labels), options.steps)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from commands import trained
 
-from ss_poc.artifacts import RunPaths, find_json, read_json, read_run, write_json
-from ss_poc.data import load_coco
-from ss_poc.inference import Predictor
-from ss_poc.masks import intersection_union
+from ss_poc.core.artifacts import RunPaths, find_json, read_json, read_run, write_json
+from ss_poc.core.masks import intersection_union
+from ss_poc.data.dataset import load_coco
+from ss_poc.inference.predictor import Predictor
 
 HANDS, AWAY, SHUFFLED = 4, 3, 7
 

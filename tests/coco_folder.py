@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ss_poc.data import Dataset, Finding, Sample, inspect_coco, load_coco
+from ss_poc.data.dataset import Dataset, Finding, Sample, inspect_coco, load_coco
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "files"
 
 MIDDLE = ["......", ".###..", ".###..", "......"]
 CORNER = ["##....", "......", "......", "......"]

@@ -10,9 +10,9 @@ import numpy as np
 from coco_folder import CocoFolder
 from PIL import Image
 
-from ss_poc.data import Sample
-from ss_poc.masks import encode_rle
-from ss_poc.sources import Source
+from ss_poc.core.masks import encode_rle
+from ss_poc.data.dataset import Sample
+from ss_poc.training.sampling import Source
 
 PLENTY = 10**9
 

@@ -1,0 +1,1 @@
+"""Self-hosted semantic segmentation for factories; CONTRIBUTING.md has the map of the packages."""

@@ -25,11 +25,11 @@ from clones import clone_into
 from conftest import stage
 from served import free_port
 
-from ss_poc.artifacts import find_json
-from ss_poc.data import Dataset, Sample, load_coco
-from ss_poc.labelling import Image, Region, read_document
-from ss_poc.masks import encode_rle
-from ss_poc.studio import Studio
+from ss_poc.core.artifacts import find_json
+from ss_poc.core.masks import encode_rle
+from ss_poc.data.dataset import Dataset, Sample, load_coco
+from ss_poc.labelling.label_studio import Studio
+from ss_poc.labelling.model import Image, Region, read_document
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PICTURES = os.environ.get("SS_POC_PICTURES")

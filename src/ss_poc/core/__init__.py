@@ -1,0 +1,1 @@
+"""What every stage needs: settings, errors, files between the stages, images, masks."""

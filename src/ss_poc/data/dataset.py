@@ -1,0 +1,325 @@
+"""A labelled folder: COCO json and photographs to checked samples.
+
+`python -m ss_poc.data check JSON IMG_PATH` shows what is in a data set and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..core import images
+from ..core.errors import DataError, ImageError
+from ..core.masks import decode_rle, polygons_to_mask
+from ..formats.coco import (
+    RULES,
+    Annotation,
+    Coco,
+    Finding,
+    ImageEntry,
+    Problem,
+    Shape,
+    choose_colors,
+    find_file,
+    finding,
+    read_coco,
+    read_shape,
+)
+
+__all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One annotation: its channel, and its outline as polygons or RLE; `area` is in pixels."""
+
+    channel: int
+    annotation_id: int
+    polygons: tuple[tuple[float, ...], ...] | None
+    rle: dict[str, Any] | None
+    area: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph with its regions.
+
+    Attributes:
+        name: posix path relative to the data set's folder, unique in it.
+        path: where the file is.
+        size_hw: (height, width) upright, as a viewer shows the image.
+        stored_size_hw: (height, width) before its EXIF orientation is obeyed.
+        orientation: EXIF, 1..8.
+        frame: "upright" or "stored": what the coordinates of the regions refer to.
+        regions: by annotation id.
+        digest: SHA-256 of the file.
+    """
+
+    name: str
+    path: Path
+    size_hw: tuple[int, int]
+    stored_size_hw: tuple[int, int]
+    orientation: int
+    frame: str
+    regions: tuple[Region, ...]
+    digest: str
+
+    @property
+    def classes(self) -> frozenset[int]:
+        """Channels that have a region here; empty for a negative."""
+        return frozenset(region.channel for region in self.regions)
+
+    def image(self) -> np.ndarray:
+        """Decode the photograph: (H, W, 3) uint8 RGB, upright. Raises ImageError."""
+        return images.decode_image(self.path)
+
+    def mask(self, classes: int) -> np.ndarray:
+        """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
+        mask = np.zeros((*self.size_hw, classes), bool)
+        for channel in self.classes:
+            mask[..., channel] = self.plane(channel)
+        return mask
+
+    def plane(self, channel: int) -> np.ndarray:
+        """Rasterise the regions of one class: (H, W) bool, upright."""
+        stored = self.frame == "stored"
+        size_hw = self.stored_size_hw if stored else self.size_hw
+        mine = [region for region in self.regions if region.channel == channel]
+        plane = polygons_to_mask([item for region in mine for item in region.polygons or ()], size_hw)
+        for region in mine:
+            if region.rle:
+                plane |= decode_rle(region.rle, size_hw)
+        return images.turn(plane, self.orientation) if stored else plane
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Checked samples, by name; labels, `#rrggbb` colours and category ids in channel order.
+
+    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    labels: tuple[str, ...]
+    colors: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a read of an image file found; `frame_hw` is the size that its entries give, one of the two."""
+
+    digest: str
+    size_hw: tuple[int, int]
+    stored_size_hw: tuple[int, int]
+    orientation: int
+    frame_hw: tuple[int, int]
+
+
+def load_coco(json_path: Path, img_path: Path, progress: bool = False) -> Dataset:
+    """Read and check a data set.
+
+    Args:
+        json_path: COCO json of coco-annotator, CVAT, Label Studio, Roboflow or the like.
+        img_path: folder of the photographs; nothing outside of it is read.
+        progress: show a bar while the files are read.
+
+    Raises:
+        DataError: it cannot be trained on; every reason is in it. What was left out or kept is in `findings`.
+    """
+    dataset, findings = inspect_coco(json_path, img_path, progress)
+    if dataset is None:
+        refused = [item for item in findings if item.action == "refuse"]
+        raise DataError("\n".join([f"{json_path} cannot be trained on:",
+                                   *(f"  {item.where}: {item.detail} ({item.code})" for item in refused)]),
+                        " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)),
+                        f"see python -m ss_poc.data check '{json_path}' '{img_path}'")
+    return dataset
+
+
+def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tuple[Dataset | None, tuple[Finding, ...]]:
+    """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
+    findings: list[Finding] = []
+    coco = read_coco(json_path, findings)
+    if not img_path.is_dir():
+        findings.append(finding("folder-missing", str(img_path), "there is no such folder; expected the images'"))
+        return None, tuple(findings)
+    named = _name_files(coco.images, img_path, findings)
+    files = _read_files(named, img_path, findings, progress)
+    shapes = _read_shapes(coco, named, files, findings)
+    used = {annotation.category_id for found in shapes.values() for annotation, _ in found}
+    categories = sorted((item for item in coco.categories if item.id in used), key=lambda item: item.id)
+    samples = _samples(img_path, files, shapes, [item.id for item in categories])
+    labels = tuple(item.name for item in categories)
+    if coco.images and coco.categories and not categories:
+        findings.append(finding("no-regions", json_path.name, _why_empty(coco, findings)))
+    findings.extend(_notes(samples, labels, coco, used))
+    findings.extend(_unlisted(img_path, named) if coco.images else [])
+    order = list(RULES)
+    findings.sort(key=lambda item: order.index(item.code))
+    if any(item.action == "refuse" for item in findings):
+        return None, tuple(findings)
+    dataset = Dataset(Path(os.path.abspath(img_path)).name, samples, labels, choose_colors(categories),
+                      tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples))
+    return dataset, dataset.findings
+
+
+def _name_files(entries: Iterable[ImageEntry], root: Path, findings: list[Finding]) -> dict[str, list[ImageEntry]]:
+    """Entries of each file of the folder, by its posix path; entries that have none are found out."""
+    claims: dict[str, list[tuple[ImageEntry, str, int]]] = {}
+    root = root.resolve()
+    for entry in entries:
+        try:
+            found = find_file(entry, root)
+        except Problem as problem:
+            findings.append(finding(problem.code, entry.file_name, problem.detail))
+            continue
+        claims.setdefault(found.name, []).append((entry, found.asked, found.dropped))
+        if found.dropped and found.by_file_name:
+            findings.append(finding("path-shortened", entry.file_name, f"taken to be {found.name}"))
+    named: dict[str, list[ImageEntry]] = {}
+    for name, claim in claims.items():
+        closest = min(dropped for _, _, dropped in claim)
+        asked = {path for _, path, dropped in claim if dropped == closest}
+        named[name] = [entry for entry, path, _ in claim if asked == {path}]
+        findings.extend(finding("path-ambiguous", entry.file_name, f"{path} is not there, only {name}, which is also "
+                                "meant by another image") for entry, path, _ in claim if asked != {path})
+        if len(named[name]) > 1:
+            findings.append(finding("same-file", name, f"{len(named[name])} images of the json; expected 1"))
+    return named
+
+
+def _read_files(named: dict[str, list[ImageEntry]], root: Path, findings: list[Finding],
+                progress: bool) -> dict[str, _File]:
+    """Read every named file once, several at a time; damaged ones and those of another size are found out."""
+    def read(name: str) -> _File | Finding:
+        try:
+            return _read_file(root / name, named[name])
+        except Problem as problem:
+            return finding(problem.code, name, problem.detail)
+
+    names = [name for name, entries in named.items() if entries]
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = list(tqdm(pool.map(read, names), total=len(names), unit="image", desc="check",
+                            disable=None if progress else True))
+    findings.extend(result for result in results if isinstance(result, Finding))
+    return {name: result for name, result in zip(names, results, strict=True) if isinstance(result, _File)}
+
+
+def _read_file(path: Path, entries: Sequence[ImageEntry]) -> _File:
+    try:
+        data = path.read_bytes()
+        (height, width), orientation = images.verify_image(data)
+    except (ImageError, OSError) as error:
+        too_large = isinstance(error, ImageError) and error.status == 413
+        detail = f"{error.what}; expected {error.expected}" if isinstance(error, ImageError) else str(error)
+        raise Problem("image-too-large" if too_large else "image-unreadable", detail) from None
+    upright_hw = (width, height) if orientation in images.TURNED else (height, width)
+    sizes = {entry.size_hw for entry in entries}
+    frame_hw = entries[0].size_hw
+    if len(sizes) > 1 or frame_hw is None or frame_hw not in (upright_hw, (height, width)):
+        met = " and ".join("no size" if size is None else f"{size[0]}x{size[1]}" for size in sorted(sizes, key=str))
+        raise Problem("size-mismatch", f"the json says {met}, the file is {upright_hw[0]}x{upright_hw[1]} "
+                                       "(height x width); expected the same")
+    return _File(hashlib.sha256(data).hexdigest(), upright_hw, (height, width), orientation, frame_hw)
+
+
+def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str, _File],
+                 findings: list[Finding]) -> dict[str, list[tuple[Annotation, Shape]]]:
+    """Regions of each good file; a file with a region that cannot be trusted is taken out of `files`."""
+    places = {entry.id: name for name, entries in named.items() for entry in entries}
+    known = {entry.id for entry in coco.images}
+    shapes: dict[str, list[tuple[Annotation, Shape]]] = {name: [] for name in files}
+    frames = {name: file.frame_hw for name, file in files.items()}
+    for annotation in coco.annotations:
+        name = places.get(annotation.image_id)
+        if annotation.image_id not in known:
+            findings.append(finding("unknown-image", f"annotation {annotation.id}",
+                                    f"image_id is {annotation.image_id}; expected that of an image"))
+        if name not in shapes:
+            continue
+        where = f"{name}, annotation {annotation.id}"
+        try:
+            shape = read_shape(annotation.values, frames[name])
+        except Problem as problem:
+            findings.append(finding(problem.code, where, problem.detail))
+            if RULES[problem.code][0] == "skip image":
+                files.pop(name, None)
+            continue
+        findings.extend(finding(code, where, detail) for code, detail in shape.notes)
+        shapes[name].append((annotation, shape))
+    return {name: found for name, found in shapes.items() if name in files}
+
+
+def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[Annotation, Shape]]],
+             category_ids: Sequence[int]) -> tuple[Sample, ...]:
+    samples = []
+    for name in sorted(files):
+        file = files[name]
+        regions = tuple(Region(category_ids.index(annotation.category_id), annotation.id, shape.polygons, shape.rle,
+                               shape.area) for annotation, shape in sorted(shapes[name], key=lambda pair: pair[0].id))
+        frame = "upright" if file.frame_hw == file.size_hw else "stored"
+        samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation, frame, regions,
+                              file.digest))
+    return tuple(samples)
+
+
+def _why_empty(coco: Coco, findings: Iterable[Finding]) -> str:
+    counts = Counter(item.code for item in findings if item.action in ("skip image", "skip region"))
+    reasons = ", ".join(f"{count} x {code}" for code, count in counts.most_common()) or "there are no annotations"
+    return f"of {len(coco.images)} images and {len(coco.annotations)} annotations nothing is usable: {reasons}"
+
+
+def _notes(samples: Sequence[Sample], labels: Sequence[str], coco: Coco, used: set[int]) -> list[Finding]:
+    """What is kept but worth knowing."""
+    found = []
+    copies: dict[str, list[Sample]] = {}
+    for sample in samples:
+        copies.setdefault(sample.digest, []).append(sample)
+    for group in copies.values():
+        if len(group) > 1:
+            differ = len({_regions_key(sample) for sample in group}) > 1
+            found.append(finding("copies-differ" if differ else "identical-copies", group[0].name,
+                                 f"same bytes as {', '.join(sample.name for sample in group[1:])}; expected one file"))
+    for channel, label in enumerate(labels):
+        count = sum(any(channel in sample.classes for sample in group) for group in copies.values())
+        if count < 2:
+            found.append(finding("class-rare", label, f"annotated in {count} image; expected at least 2"))
+    for category in coco.categories:
+        if category.id not in used:
+            count = sum(annotation.category_id == category.id for annotation in coco.annotations)
+            found.append(finding("category-unused", category.name, f"category {category.id} has {count} annotation(s)"
+                                                                   + ", none of them usable" * bool(count)))
+    return found
+
+
+def _unlisted(root: Path, named: dict[str, list[ImageEntry]]) -> list[Finding]:
+    try:
+        names = [path.relative_to(root).as_posix() for path in images.find_images(str(root))]
+    except ImageError:
+        return []
+    left = [name for name in names if name not in named]
+    return [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
+
+
+def _regions_key(sample: Sample) -> str:
+    return json.dumps([sample.frame, *sorted(json.dumps([region.channel, region.polygons, region.rle], sort_keys=True)
+                                             for region in sample.regions)])
+
+
+def _fingerprint(labels: Sequence[str], samples: Iterable[Sample]) -> str:
+    rows = [[sample.name, sample.digest, _regions_key(sample)] for sample in samples]
+    return hashlib.sha256(json.dumps([labels, rows]).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""What a data set looks like: sizes, objects, classes, colour. The recipe is chosen from these facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..core.host import cores
+from .dataset import Sample
+
+__all__ = ["Survey", "survey_samples"]
+
+# Enough for a tenth percentile; surveying thousands of large photographs would take minutes and tell the same.
+MOST_SAMPLES = 200
+# A class keeps to one side if its mean position is this far off the middle, in image sides, by STEADY standard errors,
+# and so many of its images have it there: a tendency is no rule.
+OFF_MIDDLE, STEADY, MOST = 0.1, 4.0, 0.9
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Facts of the images that train; lengths and areas in pixels of the photographs.
+
+    Attributes:
+        images: how many.
+        clean: how many without a region.
+        class_images: images with a region of each class, (C,).
+        median_hw, largest_hw: median and largest (height, width).
+        object_area: area that 90 % of the objects (8-connected components of a class) exceed.
+        object_width: thickness that 90 % of the objects exceed: twice the largest distance to their border.
+        covered: mean part of an image that objects cover.
+        grey: whether no looked-at photograph has a colour.
+        turnable_v, turnable_h: whether upside-down and mirrored photographs could be from the same source: no class
+            keeps to one half of the image.
+    """
+
+    images: int
+    clean: int
+    class_images: tuple[int, ...]
+    median_hw: tuple[int, int]
+    largest_hw: tuple[int, int]
+    object_area: float
+    object_width: float
+    covered: float
+    grey: bool
+    turnable_v: bool
+    turnable_h: bool
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One photograph: its objects' areas and widths, part covered, each class' mean (y, x) in 0..1, and colour."""
+
+    areas: tuple[float, ...]
+    widths: tuple[float, ...]
+    covered: float
+    places: dict[int, tuple[float, float]]
+    grey: bool
+
+
+def survey_samples(samples: Sequence[Sample], classes: int, progress: bool = False) -> Survey:
+    """Look at the samples: all sizes and classes, and the pixels of at most MOST_SAMPLES labelled ones.
+
+    Raises:
+        ImageError: a photograph cannot be decoded.
+    """
+    labelled = [sample for sample in samples if sample.regions]
+    looked = labelled[::max(1, -(-len(labelled) // MOST_SAMPLES))]
+    with ThreadPoolExecutor(min(4, cores())) as pool:
+        looks = list(tqdm(pool.map(lambda sample: _look(sample, classes), looked), total=len(looked), desc="survey",
+                          unit="image", disable=None if progress else True))
+    areas = [area for look in looks for area in look.areas] or [0.0]
+    widths = [width for look in looks for width in look.widths] or [0.0]
+    heights_widths = [sample.size_hw for sample in samples]
+    return Survey(
+        len(samples), len(samples) - len(labelled),
+        tuple(sum(channel in sample.classes for sample in samples) for channel in range(classes)),
+        (int(median(size[0] for size in heights_widths)), int(median(size[1] for size in heights_widths))),
+        (max(size[0] for size in heights_widths), max(size[1] for size in heights_widths)),
+        float(np.quantile(areas, 0.1)), float(np.quantile(widths, 0.1)),
+        float(np.mean([look.covered for look in looks])) if looks else 0.0, all(look.grey for look in looks),
+        *(not _keeps_to_one_side(looks, classes, axis) for axis in (0, 1)))
+
+
+def _look(sample: Sample, classes: int) -> _Look:
+    image, mask = sample.image(), sample.mask(classes)
+    areas, widths, places = [], [], {}
+    for channel in sorted(sample.classes):
+        plane = mask[..., channel].astype(np.uint8)
+        count, labelled, stats, _ = cv2.connectedComponentsWithStats(plane, connectivity=8)
+        if count == 1:
+            continue
+        # A border of zeros: an object that touches the image's edge ends there.
+        distance = cv2.distanceTransform(cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
+        inner = distance[1:-1, 1:-1]
+        deepest = [float(inner[y:y + height, x:x + width][labelled[y:y + height, x:x + width] == number].max())
+                   for number, (x, y, width, height, _) in enumerate(stats[1:].tolist(), start=1)]
+        areas += [float(area) for area in stats[1:, cv2.CC_STAT_AREA]]
+        widths += [2 * depth - 1 for depth in deepest]
+        rows, columns = np.nonzero(plane)
+        places[channel] = (float(rows.mean() + 0.5) / plane.shape[0], float(columns.mean() + 0.5) / plane.shape[1])
+    spread = image[::8, ::8].astype(np.int16)
+    return _Look(tuple(areas), tuple(widths), float(mask.any(axis=-1).mean()), places,
+                 bool((spread.max(axis=-1) - spread.min(axis=-1)).mean() < 2))
+
+
+def _keeps_to_one_side(looks: Sequence[_Look], classes: int, axis: int) -> bool:
+    """Whether a class is found off the middle along an axis (0: y, 1: x) too steadily to be chance."""
+    for channel in range(classes):
+        places = np.array([look.places[channel][axis] for look in looks if channel in look.places])
+        if len(places) < 8:
+            continue
+        offset, error = abs(places.mean() - 0.5), places.std(ddof=1) / np.sqrt(len(places))
+        there = max((places < 0.5).mean(), (places > 0.5).mean())
+        if offset > OFF_MIDDLE and offset > STEADY * error and there >= MOST:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""An exported graph over photographs: image to probabilities to masks, without TensorFlow."""

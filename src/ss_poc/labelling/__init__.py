@@ -1,0 +1,1 @@
+"""The annotators: labels in and out, proposals of a model."""

@@ -1,0 +1,159 @@
+"""coco-annotator, driven over its API: categories and data sets, regions out and in.
+
+It keeps polygons only: brush strokes and RLE become outlines, and holes in them are lost. It knows no mark for "nothing
+is wrong here": a photograph without regions counts as clean once somebody had it open.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import AnnotatorError
+from ..core.masks import decode_rle, mask_to_polygons
+from .http import Api
+from .model import Image, Labels, Region, document, keep_labels, new_folder
+
+__all__ = ["CocoAnnotator"]
+
+TASK_SECONDS, PAUSE = 600.0, 0.5
+PAGE = 500
+
+
+class CocoAnnotator:
+    """An annotator (see `labelling.Annotator`).
+
+    Args:
+        url: where coco-annotator answers.
+        login, password: of an account; the first one that registers may do everything.
+        datasets: folder of all data sets, which it sees as /datasets.
+    """
+
+    def __init__(self, url: str, login: str, password: str, datasets: Path) -> None:
+        self.api = Api("coco-annotator", url)
+        self.datasets = datasets.resolve()
+        account = {"username": login, "password": password}
+        try:
+            self.api.call("POST", "/api/user/login", json=account)
+        except AnnotatorError as error:
+            # On its first start there is no account yet.
+            if self.api.call("GET", "/api/info/").get("total_users", 1):
+                raise error
+            self.api.call("POST", "/api/user/register", json={**account, "name": login, "email": ""})
+
+    def create(self, name: str, labels: Labels) -> str:
+        """See Annotator."""
+        new_folder(self.datasets, name)
+        known = self._categories()
+        for label, color in labels.items():
+            if label not in known:
+                self.api.call("POST", "/api/category/", json={"name": label, "color": color, "supercategory": "",
+                                                              "metadata": {}})
+        dataset = self._find(name)
+        if dataset is None:
+            dataset = self.api.call("POST", "/api/dataset/", json={"name": name, "categories": [*labels]})
+        else:
+            wanted = dict.fromkeys([*self._labels(dataset), *labels])
+            self.api.call("POST", f"/api/dataset/{dataset['id']}", json={"categories": [*wanted]})
+        return f"{self.api.url}/#/dataset/{dataset['id']}"
+
+    def scan(self, name: str) -> int:
+        """See Annotator."""
+        dataset = self._dataset(name)
+        self._wait(self.api.call("GET", f"/api/dataset/{dataset['id']}/scan"), f"scanning {name}")
+        return len(self._images(dataset))
+
+    def export(self, name: str) -> tuple[dict[str, str], list[Image], int]:
+        """See Annotator."""
+        dataset = self._dataset(name)
+        found = self.api.call("GET", f"/api/dataset/{dataset['id']}/coco")
+        names = {item["id"]: item["name"] for item in found["categories"]}
+        regions: dict[int, list[Region]] = {}
+        for item in found["annotations"]:
+            regions.setdefault(item["image_id"], []).append(
+                Region(names[item["category_id"]], item["segmentation"], str(item["id"])))
+        images, unlabelled = [], 0
+        for row in self._images(dataset):
+            mine = tuple(regions.get(row["id"], ()))
+            if mine or row.get("milliseconds"):
+                place = row["path"].partition(f"/{name}/")[2] or row["file_name"]
+                images.append(Image(place, (row["height"], row["width"]), mine, row["id"]))
+            else:
+                unlabelled += 1
+        return {item["name"]: item.get("color") or "" for item in found["categories"]}, images, unlabelled
+
+    def load(self, name: str, images: Sequence[Image]) -> int:
+        """See Annotator. What is there already is passed over, by coco-annotator itself."""
+        dataset = self._dataset(name)
+        drawn = [replace(image, regions=tuple(_polygons(region, image.size_hw) for region in image.regions))
+                 for image in images]
+        labels = {region.label: "" for image in drawn for region in image.regions}
+        body = json.dumps(document(self.datasets / name, keep_labels(self.datasets / name, labels), drawn)).encode()
+        task = self.api.call("POST", f"/api/dataset/{dataset['id']}/coco",
+                             files={"coco": ("coco.json", body, "application/json")})
+        self._wait(task, f"importing into {name}")
+        return sum(1 for image in drawn if image.regions)
+
+    def propose(self, name: str, images: Sequence[Image], model: str) -> int:
+        """See Annotator. It has no proposals: these are regions like any others, to be corrected."""
+        return self.load(name, images)
+
+    def assist(self, name: str, service: str) -> None:
+        """See Annotator. The browser asks, so the service must be reachable from there, and allow it (SS_POC_CORS)."""
+        dataset, url = self._dataset(name), f"{service.rstrip('/')}/predict"
+        self.api.call("POST", f"/api/dataset/{dataset['id']}", json={
+            "categories": self._labels(dataset), "annotate_url": url})
+        if self._dataset(name).get("annotate_url") != url:
+            raise AnnotatorError(f"this coco-annotator does not take the Annotate URL of {name} from us", url,
+                                 "set it in the settings of the data set")
+
+    def _categories(self) -> dict[str, int]:
+        return {item["name"]: item["id"] for item in self.api.call("GET", "/api/category/")
+                if not item.get("deleted")}
+
+    def _labels(self, dataset: Mapping[str, Any]) -> list[str]:
+        names = {number: name for name, number in self._categories().items()}
+        return [names[number] for number in dataset["categories"] if number in names]
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        found: list[dict[str, Any]] = self.api.call("GET", "/api/dataset/")
+        return next((item for item in found if item["name"] == name and not item.get("deleted")), None)
+
+    def _dataset(self, name: str) -> dict[str, Any]:
+        found = self._find(name)
+        if found is None:
+            raise AnnotatorError(f"coco-annotator has no data set {name}", "one that annotator.sh made",
+                                 f"sh annotator.sh new {name} --labels scratch,pit")
+        return found
+
+    def _images(self, dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
+        images: list[dict[str, Any]] = []
+        page = pages = 1
+        while page <= pages:
+            found = self.api.call("GET", "/api/image/", params={"page": page, "per_page": PAGE})
+            images += [item for item in found["images"] if item["dataset_id"] == dataset["id"]]
+            page, pages = page + 1, found["pages"]
+        return images
+
+    def _wait(self, task: Mapping[str, Any], what: str) -> None:
+        """Until the workers have done a task."""
+        until = time.monotonic() + TASK_SECONDS
+        while time.monotonic() < until:
+            found = next((item for item in self.api.call("GET", "/api/tasks/") if item["id"] == task["id"]), None)
+            if found is None or found.get("completed") or found.get("progress", 0) >= 100:
+                if found and found.get("errors"):
+                    raise AnnotatorError(f"{what}: {found['errors']} errors", fix="see Tasks in coco-annotator")
+                return
+            time.sleep(PAUSE)
+        raise AnnotatorError(f"{what} was not done after {TASK_SECONDS:.0f} s",
+                             fix="sh annotator.sh logs: do its workers run?")
+
+
+def _polygons(region: Region, size_hw: tuple[int, int]) -> Region:
+    if not isinstance(region.segmentation, Mapping):
+        return region
+    return replace(region, segmentation=mask_to_polygons(decode_rle(region.segmentation, size_hw)))

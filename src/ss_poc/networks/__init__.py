@@ -1,0 +1,1 @@
+"""Keras networks by name, and their weights."""

@@ -1,0 +1,235 @@
+"""Find each class' threshold, dilation, minimum area and convex hull on the validation part.
+
+    python -m ss_poc.post_processing --img_dir_name demo --model_name v_1
+    python -m ss_poc.post_processing --img_dir_name demo --model_name v_1 --max_false_alarm 1%
+    python -m ss_poc.post_processing --img_dir_name demo --model_name v_1 --miss_cost 20
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..core.artifacts import (
+    OPERATING_FILE,
+    RLE_COLUMNS,
+    RunPaths,
+    atomic_path,
+    read_run,
+    update_run,
+    write_csv,
+    write_json,
+    write_rules,
+)
+from ..core.config import Rule, SearchConfig, from_flags, parse_part
+from ..core.host import cores
+from ..core.images import save_image
+from ..core.masks import dice, draw_overlay, encode_rle, intersection_union, refine
+from ..core.parallel import ahead
+from ..data.dataset import Sample, load_coco
+from ..inference.predictor import Prediction, Predictor
+from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
+from .verdict import NEVER, Point, choose, curve
+
+__all__ = ["looks_at", "main", "optimise"]
+
+# Looks at validation images in all, at windows of them, and how much lighter, or darker, some are.
+ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    config = from_flags(SearchConfig, argv, "Find each class' post-processing on the validation part.")
+    optimise(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require(), config)
+
+
+def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
+    """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
+    run = read_run(paths)
+    predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
+    dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
+    by_name = {sample.name: sample for sample in dataset.samples}
+    samples = [by_name[name] for name in run["split"]["valid"]]
+    workers = config.workers or cores()
+    windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
+    looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))
+    found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
+    rules = [item.rule for item in found]
+    with atomic_path(paths.valid) as folder:
+        folder.mkdir()
+        judged = _judge_all(folder, samples, predictor, rules, workers)
+        scores = _write_valid(folder, judged, predictor.spec.labels, rules)
+        operating = _operate(judged, predictor.spec.labels, config)
+        write_json(folder / OPERATING_FILE, operating["chosen"])
+    update_run(paths, scores=scores, search=found, operating=operating)
+    print("\n" + score_table(found, scores) + "\n" + _verdict_line(operating["chosen"])
+          + f"\n\nrules and pictures → {paths.valid}", flush=True)
+    return rules
+
+
+def _grids(samples: Sequence[Sample], classes: int, predictor: Predictor) -> list[Grid]:
+    """The grid of each class, from the areas of its labelled components."""
+    areas: list[list[float]] = [[] for _ in range(classes)]
+    for sample in samples:
+        if not sample.regions:
+            continue
+        mask = sample.mask(classes)
+        map_hw = predictor.map_size(sample.size_hw)
+        scale = map_hw[0] * map_hw[1] / (sample.size_hw[0] * sample.size_hw[1])
+        for channel in sample.classes:
+            stats = cv2.connectedComponentsWithStats(mask[..., channel].astype(np.uint8), connectivity=8)[2]
+            areas[channel] += [area * scale for area in stats[1:, cv2.CC_STAT_AREA]]
+    return [grid_of(found) for found in areas]
+
+
+def looks_at(images: int, windows: int, mirrored: bool) -> list[tuple[bool, float]]:
+    """How to look at so many validation images with so many windows: (mirrored, brightness times), first as it is.
+
+    A few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
+    other photographs too (docs/training.md).
+    """
+    ways = [(False, 1.0), (True, 1.0), (False, LIGHTER), (True, 1 / LIGHTER)] if mirrored else \
+        [(False, 1.0), (False, LIGHTER), (False, 1 / LIGHTER)]
+    return ways[:max(1, min(ENOUGH_LOOKS // images, ENOUGH_WINDOWS // windows))]
+
+
+def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Grid],
+            looks: Sequence[tuple[bool, float]], workers: int) -> list[Found]:
+    spec = predictor.spec
+    tallies = [Tally(grid, len(looks)) for grid in grids]
+
+    def look(index: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
+        image, truth = samples[index].image(), samples[index].mask(len(grids))
+        counts = []
+        for mirrored, light in looks:
+            seen, true = (np.ascontiguousarray(array[:, ::-1]) if mirrored else array for array in (image, truth))
+            probability = predictor.probability(seen if light == 1 else cv2.convertScaleAbs(seen, alpha=light))
+            counts.append([count_grid(probability[..., channel], true[..., channel], grid)
+                           for channel, grid in enumerate(grids)])
+        return counts, np.count_nonzero(truth, axis=(0, 1))
+
+    found = ahead(look, len(samples), workers)
+    for looked, true in tqdm(found, total=len(samples), desc="search", unit="image", disable=None):
+        for counts in looked:
+            for tally, count, pixels in zip(tallies, counts, true, strict=True):
+                tally.add(count, int(pixels), not true.any())
+    plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
+    return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One validation image: rows of RLE, Dice with and without the rules, pixels in both and in either and the score
+    for the verdict of each class, (C,) each, and whether it has any label."""
+
+    rows: dict[str, list[tuple[Any, ...]]]
+    dices: dict[bool, np.ndarray]
+    both: np.ndarray
+    either: np.ndarray
+    scores: tuple[float, ...]
+    defective: bool
+
+
+def _judge_all(folder: Path, samples: Sequence[Sample], predictor: Predictor, rules: Sequence[Rule],
+               workers: int) -> list[_Judged]:
+    found = ahead(lambda index: _judge(folder, samples[index], predictor, rules), len(samples), workers)
+    return list(tqdm(found, total=len(samples), desc="validate", unit="image", disable=None))
+
+
+def _judge(folder: Path, sample: Sample, predictor: Predictor, rules: Sequence[Rule]) -> _Judged:
+    """Judge an image and draw its picture."""
+    spec, image, truth = predictor.spec, sample.image(), sample.mask(len(rules))
+    probability = predictor.probability(image)
+    plain, mask = (refine(probability, used, truth.shape[:2]) for used in (predictor.rules, rules))
+    rows = {kind: [(sample.name, label, *found.shape[:2], encode_rle(found[..., channel])["counts"])
+                   for channel, label in enumerate(spec.labels)] for kind, found in (("true", truth), ("pred", mask))}
+    save_image(folder / f"{picture_stem(sample.name)}_segment.jpg",
+               draw_overlay(image, spec.colors, outlined=mask, filled=truth))
+    scores = Prediction(mask, probability, spec.labels, spec.colors, predictor.floors).scores
+    return _Judged(rows, {False: dice(truth, plain), True: dice(truth, mask)}, *intersection_union(truth, mask), scores,
+                   bool(truth.any()))
+
+
+def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchConfig) -> dict[str, Any]:
+    """The curve of missed defects against false alarms, and where on it the verdict on an image is given."""
+    scores, defective = np.array([item.scores for item in judged]), np.array([item.defective for item in judged])
+    clean = int((~defective).sum())
+    points = curve(scores, defective)
+    if config.miss_cost or config.max_false_alarm:
+        limit = parse_part(config.max_false_alarm) if config.max_false_alarm else 1.0
+        point = choose(points, clean, config.miss_cost, limit)
+    else:
+        flagged = (scores > 0).any(axis=1)
+        point = Point((0.0,) * len(labels), int((defective & ~flagged).sum()), int((flagged & ~defective).sum()))
+    chosen = {"thresholds": dict(zip(labels, point.thresholds, strict=True)), "missed": point.missed,
+              "false_alarms": point.false_alarms, "defective": int(defective.sum()), "clean": clean,
+              "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm}
+    return {"chosen": chosen, "curve": sorted({(item.false_alarms, item.missed) for item in points})}
+
+
+def _verdict_line(chosen: dict[str, Any]) -> str:
+    line = (f"verdict on an image: {chosen['missed']} of {chosen['defective']} defective ones missed, "
+            f"{chosen['false_alarms']} of {chosen['clean']} clean ones called defective")
+    if chosen["miss_cost"] or chosen["max_false_alarm"]:
+        thresholds = ", ".join(f"{label} {'never' if value >= NEVER else format(value, '.2f')}"
+                               for label, value in chosen["thresholds"].items())
+        return f"{line}, by a highest probability of at least: {thresholds}"
+    return f"{line}; --miss_cost or --max_false_alarm weigh one against the other"
+
+
+def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
+                 rules: Sequence[Rule]) -> dict[str, Any]:
+    """Write rules, masks and scores; return the scores."""
+    means = {done: np.mean([item.dices[done] for item in judged], axis=0) for done in (False, True)}
+    both, either = (np.sum([getattr(item, name) for item in judged], axis=0) for name in ("both", "either"))
+    write_rules(folder / "valid_post_grid.csv", rules)
+    for kind in ("true", "pred"):
+        write_csv(folder / f"valid_batch_{kind}.csv", RLE_COLUMNS, (row for item in judged for row in item.rows[kind]))
+    write_csv(folder / "valid_score.csv", ("post_processed", "total_score", *labels),
+              [(int(done), float(means[done].mean()), *map(float, means[done])) for done in (False, True)])
+    iou = np.where(either > 0, both / np.maximum(either, 1), np.nan)
+    return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
+            "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
+            "iou": dict(zip(labels, map(float, iou), strict=True))}
+
+
+def picture_stem(name: str) -> str:
+    """`sub/photo.png` to `sub__photo.png`'s stem: pictures of all subfolders lie side by side."""
+    return Path(name.replace("/", "__")).stem
+
+
+def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
+    """The scores as a table for people."""
+    rules = [item.rule for item in found]
+    width = max(len("mean"), *(len(rule.label) for rule in rules))
+    lines = [f"{'class':<{width}}  Dice at 0.5  Dice  IoU    threshold  pad  area  hull"]
+    ious = {label: iou for label, iou in scores["iou"].items() if not np.isnan(iou)}
+    for rule in rules:
+        iou = f"{ious[rule.label]:.3f}" if rule.label in ious else "    -"
+        lines.append(f"{rule.label:<{width}}  {scores['dice_plain'][rule.label]:11.3f}  "
+                     f"{scores['dice'][rule.label]:.3f} {iou}  {rule.proba:9.2f}  "
+                     f"{rule.pad:3d}  {rule.reduce_size:4d}  {'yes' if rule.convex else 'no'}")
+    means = [np.mean(list(scores[kind].values())) for kind in ("dice_plain", "dice")]
+    lines.append(f"{'mean':<{width}}  {means[0]:11.3f}  {means[1]:.3f} "
+                 + (f"{np.mean(list(ious.values())):.3f}" if ious else "    -"))
+    lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
+                 "empty; IoU: over all their pixels together")
+    lines += [f"{item.rule.label}: the best rule (threshold {item.best.proba:.2f}, pad {item.best.pad}, area "
+              f"{item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'}) gains {item.gain:.3f} "
+              f"({item.low:.3f} to {item.high:.3f}): within noise, the simpler one is kept"
+              for item in found if item.rule != item.best]
+    unseen = [rule.label for rule in rules if rule.label not in ious]
+    if unseen:
+        lines.append(f"on no validation image: {', '.join(unseen)}. How well they are found is not known; label "
+                     "more of them")
+    missed = [label for label, iou in ious.items() if iou == 0]
+    if missed:
+        lines.append(f"not found on any image yet: {', '.join(missed)}. Their Dice is that of the images without them; "
+                     "train for more epochs, or label more of them")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A run as a Bento that holds all it needs."""

@@ -1,0 +1,102 @@
+"""Package a run as a Bento that holds all it needs: service, graph, names, colours, rules.
+
+    python -m ss_poc.bento_deploy --img_dir_name demo --model_name v_1
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.artifacts import (
+    RULES_JSON,
+    SERVICE,
+    RunPaths,
+    atomic_path,
+    deploy_folder,
+    read_rules,
+    read_run,
+    read_spec,
+    write_rules,
+)
+from ..core.config import DeployConfig, from_flags
+from ..core.errors import ArtifactError
+from ..inference.predictor import Predictor
+from .model_card import write_card
+
+__all__ = ["deploy", "main"]
+
+# What a served model runs on; `ss_poc.keras_segment` is what the supervisor starts.
+PACKAGES = ("core", "formats", "inference", "serving")
+REQUIREMENTS = Path(__file__).parent / "requirements-serve.lock"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    config = from_flags(DeployConfig, argv, "Package a run as a Bento.")
+    paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
+    deploy(paths, Path(config.deploy))
+
+
+def deploy(paths: RunPaths, root: Path) -> Path:
+    """Write `<root>/KerasSegmentationService/segment/<model_name>/`, in place of one of that name.
+
+    Returns:
+        The Bento's folder.
+
+    Raises:
+        ArtifactError: the run was not exported or searched, or its graph is damaged.
+    """
+    spec, rules = read_spec(paths.export), read_rules(paths.rules)
+    if [rule.label for rule in rules] != list(spec.labels):
+        raise ArtifactError(f"{paths.rules} is for {[rule.label for rule in rules]}",
+                            f"the model's {list(spec.labels)}", "run the search again")
+    target = deploy_folder(root, paths.model_name)
+    # Not below `root`: BentoML refuses to read files in a hidden folder, and a visible one would be litter there.
+    with tempfile.TemporaryDirectory(prefix="ss-poc-build-") as scratch, atomic_path(target) as folder:
+        source = Path(scratch) / "src"
+        _stage(source)
+        _build(source, Path(scratch) / "bentoml", paths.model_name, folder)
+        models = folder / "models"
+        models.mkdir(exist_ok=True)
+        for file in paths.export.iterdir():
+            shutil.copy2(file, models / file.name)
+        write_rules(models / RULES_JSON, rules)
+        if paths.operating_point.is_file():
+            shutil.copy2(paths.operating_point, models)
+        write_card(models, read_run(paths), Predictor.load(models, models / RULES_JSON))
+        (folder / "Dockerfile").symlink_to(Path("env") / "docker" / "Dockerfile")
+    print(f"packaged → {target}", flush=True)
+    return target
+
+
+def _stage(source: Path) -> None:
+    """Copy the packages the service imports; nothing of training goes along."""
+    package = Path(__file__).parents[1]
+    (source / "ss_poc").mkdir(parents=True)
+    for module in ("__init__", "keras_segment"):
+        shutil.copy2(package / f"{module}.py", source / "ss_poc")
+    for name in PACKAGES:
+        shutil.copytree(package / name, source / "ss_poc" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(REQUIREMENTS, source / "requirements.txt")
+
+
+def _build(source: Path, home: Path, version: str, folder: Path) -> None:
+    """Build and export the Bento; a home of its own keeps BentoML's store out of the user's."""
+    os.environ.update(BENTOML_HOME=str(home), BENTOML_DO_NOT_TRACK="true")
+    home.mkdir()
+    import bentoml
+
+    options: dict[str, Any] = {
+        "include": ["ss_poc/", "requirements.txt"],
+        "python": {"requirements_txt": "requirements.txt", "lock_packages": False},
+        "labels": {"project": "ss-poc"}, "version": version.lower(), "build_ctx": str(source),
+    }
+    bento = bentoml.bentos.build(f"ss_poc.keras_segment:{SERVICE}", **options)
+    exported = bentoml.bentos.export_bento(bento.tag, str(folder.absolute()), "folder")
+    if Path(exported).resolve() != folder.resolve():
+        raise ArtifactError(f"BentoML wrote {exported}", str(folder))

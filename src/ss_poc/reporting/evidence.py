@@ -1,0 +1,225 @@
+"""What a model does on the validation part, image by image and pixel by pixel: the numbers and pictures of a report.
+
+Images go through one after the other; of each only numbers and small pictures are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..core.host import cores
+from ..core.images import encode_image, resize_image
+from ..core.masks import dice, draw_overlay, intersection_union, refine, resize_probability
+from ..core.parallel import ahead
+from ..data.dataset import Sample
+from ..inference.predictor import Predictor
+
+__all__ = ["BINS", "Evidence", "Looked", "Suspect", "bootstrap", "gather"]
+
+# Probabilities are counted in so many steps.
+BINS = 100
+# Longest side of the pictures of the gallery and of suspected labels, and their JPEG quality.
+PICTURE, CLOSE_UP, QUALITY = 420, 220, 80
+# A suspected label: the model is this sure that an unlabelled object is one, or that a labelled one is none.
+SURE, UNSURE = 0.85, 0.05
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An object where the model confidently contradicts the label.
+
+    Attributes:
+        image: name of the photograph.
+        channel: class.
+        missing: True: found by the model, not labelled; False: labelled, not seen by the model.
+        confidence: how sure the model is of its contradiction, 0..1.
+        area: pixels of the object.
+        picture: JPEG of the place, the object outlined.
+    """
+
+    image: str
+    channel: int
+    missing: bool
+    confidence: float
+    area: int
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One image.
+
+    Attributes:
+        name: of the photograph.
+        dice, dice_plain: (C,) of the image, with the rules and with a threshold of 0.5 alone.
+        both, either, both_plain, either_plain: (C,) pixels for the data set's IoU, likewise.
+        true, predicted: (C,) pixels.
+        scores: (C,) highest probability among the marked pixels.
+        defect: the verdict.
+        pictures: JPEGs: photograph, label filled, prediction filled.
+    """
+
+    name: str
+    dice: np.ndarray
+    dice_plain: np.ndarray
+    both: np.ndarray
+    either: np.ndarray
+    both_plain: np.ndarray
+    either_plain: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+    scores: tuple[float, ...]
+    defect: bool
+    pictures: tuple[bytes, bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All images together.
+
+    Attributes:
+        images: one an image.
+        true_at, all_at: (C, BINS) pixels by probability: those that are labelled, and all.
+        confusion: (C + 1, C + 1) pixels, by label and prediction, the last row and column being background; where
+            classes overlap a pixel counts for the last of them in channel order.
+        suspects: most confident first.
+    """
+
+    images: tuple[Looked, ...]
+    true_at: np.ndarray
+    all_at: np.ndarray
+    confusion: np.ndarray
+    suspects: tuple[Suspect, ...]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    looked: Looked
+    true_at: np.ndarray
+    all_at: np.ndarray
+    confusion: np.ndarray
+    suspects: list[Suspect]
+
+
+def gather(samples: Sequence[Sample], predictor: Predictor, workers: int = 0) -> Evidence:
+    """Run a model over images and keep what a report needs; `workers` threads, 0 for one a core."""
+    found = ahead(lambda index: _look(samples[index], predictor), len(samples),
+                  workers or cores())
+    classes = len(predictor.spec.labels)
+    true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
+    confusion = np.zeros((classes + 1, classes + 1))
+    images, suspects = [], []
+    for parts in tqdm(found, total=len(samples), desc="report", unit="image", disable=None):
+        images.append(parts.looked)
+        true_at, all_at, confusion = true_at + parts.true_at, all_at + parts.all_at, confusion + parts.confusion
+        suspects += parts.suspects
+    suspects.sort(key=lambda suspect: -suspect.confidence * suspect.area**0.25)
+    return Evidence(tuple(images), true_at, all_at, confusion, tuple(suspects))
+
+
+def _look(sample: Sample, predictor: Predictor) -> _Parts:
+    spec, classes = predictor.spec, len(predictor.spec.labels)
+    image, truth = sample.image(), sample.mask(classes)
+    prediction = predictor.predict(image)
+    plain = refine(prediction.probability, [type(rule)(rule.label, rule.color, rule.size_hw)
+                                            for rule in predictor.rules], truth.shape[:2])
+    looked = Looked(
+        sample.name, dice(truth, prediction.mask), dice(truth, plain), *intersection_union(truth, prediction.mask),
+        *intersection_union(truth, plain), np.count_nonzero(truth, axis=(0, 1)),
+        np.count_nonzero(prediction.mask, axis=(0, 1)), prediction.scores, prediction.verdict["defect"],
+        _pictures(image, truth, prediction.mask, spec.colors))
+    true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
+    suspects: list[Suspect] = []
+    for channel in range(classes):
+        large = resize_probability(prediction.probability[..., channel], truth.shape[:2])
+        step = np.minimum((large * BINS).astype(np.int32), BINS - 1)
+        all_at[channel] = np.bincount(step.ravel(), minlength=BINS)
+        true_at[channel] = np.bincount(step[truth[..., channel]], minlength=BINS)
+        suspects += _suspects(sample.name, channel, image, large, truth[..., channel], prediction.mask[..., channel],
+                              spec.colors[channel])
+    return _Parts(looked, true_at, all_at, _confusion(truth, prediction.mask), suspects)
+
+
+def _pictures(image: np.ndarray, truth: np.ndarray, mask: np.ndarray,
+              colors: Sequence[str]) -> tuple[bytes, bytes, bytes]:
+    factor = min(1.0, PICTURE / max(image.shape[:2]))
+    size_hw = tuple(max(1, round(length * factor)) for length in image.shape[:2])
+    small = resize_image(image, size_hw)
+
+    def shown(planes: np.ndarray) -> bytes:
+        # The largest value of each area: a scratch of one pixel must not vanish in the small picture.
+        part = np.stack([cv2.resize(plane.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA) > 0
+                         for plane in np.moveaxis(planes, -1, 0)], axis=-1)
+        return encode_image(draw_overlay(small, colors, outlined=part, filled=part), ".jpg", QUALITY)
+
+    return encode_image(small, ".jpg", QUALITY), shown(truth), shown(mask)
+
+
+def _confusion(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    classes = truth.shape[-1]
+    maps = []
+    for planes in (truth, mask):
+        found = np.full(planes.shape[:2], classes, np.int64)
+        for channel in range(classes):
+            found[planes[..., channel]] = channel
+        maps.append(found)
+    counts = np.bincount((maps[0] * (classes + 1) + maps[1]).ravel(), minlength=(classes + 1)**2)
+    return counts.reshape(classes + 1, classes + 1).astype(float)
+
+
+def _suspects(name: str, channel: int, image: np.ndarray, probability: np.ndarray, truth: np.ndarray,
+              mask: np.ndarray, color: str) -> list[Suspect]:
+    """Objects found where nothing is labelled, with high probability, and labelled ones where next to none is seen."""
+    found = []
+    for missing, objects, other in ((True, mask, truth), (False, truth, mask)):
+        count, labelled, stats, _ = cv2.connectedComponentsWithStats(objects.astype(np.uint8), connectivity=8)
+        for number in range(1, count):
+            inside = labelled == number
+            if other[inside].any():
+                continue
+            highest = float(probability[inside].max())
+            if (highest >= SURE) if missing else (highest <= UNSURE):
+                found.append(Suspect(name, channel, missing, highest if missing else 1 - highest,
+                                     int(stats[number, cv2.CC_STAT_AREA]), _close_up(image, inside, color)))
+    return found
+
+
+def _close_up(image: np.ndarray, inside: np.ndarray, color: str) -> bytes:
+    """The place of an object with as much again around it, at least 64 pixels, the object outlined."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    side = max(64, 2 * max(int(np.ptp(rows)), int(np.ptp(columns))))
+    top = max(0, int(rows.mean()) - side // 2)
+    left = max(0, int(columns.mean()) - side // 2)
+    part = np.s_[top:top + side, left:left + side]
+    factor = CLOSE_UP / max(image[part].shape[:2])
+    size_hw = [max(1, round(length * factor)) for length in image[part].shape[:2]]
+    large = cv2.resize(inside[part].astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
+    return encode_image(draw_overlay(resize_image(image[part], size_hw), [color], outlined=large[..., None]), ".jpg",
+                        QUALITY)
+
+
+def bootstrap(values: np.ndarray, parts: np.ndarray | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """95 % bootstrap interval over images (Efron 1979) of a mean, or of a ratio of sums.
+
+    Args:
+        values: (N, C), averaged over images; with `parts`, summed and divided by the sum of those.
+        parts: (N, C).
+        seed: of the samples.
+
+    Returns:
+        Lower and upper bound, (C,) each; nan where a class has nothing to divide by.
+    """
+    count = len(values)
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sampled = weights @ values / (weights @ parts if parts is not None else count)
+    sampled = np.where(np.isfinite(sampled).any(axis=0), sampled, np.nan)
+    bounds = [np.array([np.quantile(column[np.isfinite(column)], part) if np.isfinite(column).any() else np.nan
+                        for column in sampled.T]) for part in (0.025, 0.975)]
+    return bounds[0], bounds[1]

@@ -1,0 +1,1 @@
+"""A Bento as a service."""

@@ -1,0 +1,54 @@
+"""What the service says of an image: json, pictures, COCO."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+import numpy as np
+
+from ..core.images import encode_image
+from ..inference.predictor import Prediction, Predictor, coco_document
+
+__all__ = ["answer", "coco", "label_map", "probability_maps"]
+
+
+def answer(prediction: Prediction, predictor: Predictor, name: str, started: float) -> dict[str, Any]:
+    """The JSON answer to one image.
+
+    Args:
+        prediction: what the model said.
+        predictor: the model.
+        name: file name of the image, for the COCO part.
+        started: `time.perf_counter()` when the request came.
+    """
+    spec = predictor.spec
+    return {
+        "rle": prediction.rles, "labels": spec.labels, "colors": spec.colors, "objects": prediction.objects,
+        "verdict": prediction.verdict, "coco": coco(prediction, predictor, name),
+        "model": {"name": spec.name, "version": spec.version},
+        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+    }
+
+
+def coco(prediction: Prediction, predictor: Predictor, name: str) -> dict[str, Any]:
+    """The answer as a COCO document of one image."""
+    height, width = prediction.mask.shape[:2]
+    return coco_document(predictor.spec, [{"id": 1, "file_name": name, "width": width, "height": height}],
+                         prediction.coco_annotations(predictor.spec.category_ids, image_id=1))
+
+
+def label_map(prediction: Prediction) -> np.ndarray:
+    """(H, W) uint8: 0 where nothing is, else channel + 1; where classes overlap, the last one in channel order."""
+    found = np.zeros(prediction.mask.shape[:2], np.uint8)
+    for channel in range(prediction.mask.shape[-1]):
+        found[prediction.mask[..., channel]] = channel + 1
+    return found
+
+
+def probability_maps(prediction: Prediction) -> list[str]:
+    """Each class' probability at the model's scale as a grey PNG in base64, 0 to 255 for 0 to 1."""
+    grey = np.rint(prediction.probability.astype(np.float32) * 255).astype(np.uint8)
+    return [base64.b64encode(encode_image(grey[..., channel], ".png")).decode("ascii")
+            for channel in range(grey.shape[-1])]

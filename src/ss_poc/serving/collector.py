@@ -1,0 +1,129 @@
+"""The photographs a model was least sure of, kept as a data set for the annotator: so many a day, for so many days."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.artifacts import ModelSpec, atomic_path, read_json, write_json
+from ..core.errors import SegmentError
+from ..core.images import encode_image, header
+from ..inference.predictor import Prediction, coco_document
+from .metrics import log_line
+
+__all__ = ["Collector"]
+
+WAITING = 8  # offers that may wait for the disk; more are let go
+SECONDS_BETWEEN_COMPLAINTS = 60.0
+OURS = re.compile(r"(\d{4}-\d\d-\d\d)_\d\.\d{4}_[0-9a-f]{8}\.(?:jpg|png)|proposals-(\d{4}-\d\d-\d\d)\.json")
+
+
+class Collector:
+    """Keeps photographs in `root`, with the model's proposals of each day in `proposals-<day>.json` (COCO).
+
+    Work is done by one thread of its own; whatever goes wrong there is logged and never reaches a request. Workers that
+    share a folder take turns.
+
+    Args:
+        root: folder, made when the first photograph is kept.
+        spec: the model.
+        per_day: photographs kept a day.
+        days: how long.
+    """
+
+    def __init__(self, root: Path, spec: ModelSpec, per_day: int, days: int) -> None:
+        self.root, self.spec, self.per_day, self.days = root, spec, per_day, days
+        self._pool = ThreadPoolExecutor(1, "collect")
+        self._room = threading.Semaphore(WAITING)
+        self._complained = 0.0
+        self._forgotten: datetime.date | None = None
+
+    def offer(self, data: bytes, image_rgb: np.ndarray, prediction: Prediction, uncertainty: float) -> None:
+        """Keep a photograph if it is among the least certain of today; returns at once."""
+        if not self._room.acquire(blocking=False):
+            return
+        self._pool.submit(self._keep_quietly, data, image_rgb, prediction, uncertainty)
+
+    def finish(self) -> None:
+        """Wait until all that was offered is written."""
+        self._pool.shutdown(wait=True)
+
+    def _keep_quietly(self, *offer: Any) -> None:
+        try:
+            self._keep(*offer)
+        except (OSError, SegmentError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() - self._complained > SECONDS_BETWEEN_COMPLAINTS or not self._complained:
+                self._complained = time.monotonic()
+                log_line("a photograph could not be collected", 30, reason=str(error), folder=str(self.root))
+        finally:
+            self._room.release()
+
+    def _keep(self, data: bytes, image_rgb: np.ndarray, prediction: Prediction, uncertainty: float) -> None:
+        day = datetime.date.today()
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._turn():
+            self._forget_before(day - datetime.timedelta(days=self.days - 1))
+            kept = sorted((path for path in self.root.glob(f"{day}_*") if OURS.fullmatch(path.name)), key=_uncertainty)
+            if len(kept) >= self.per_day:
+                if uncertainty <= _uncertainty(kept[0]):
+                    return
+                kept[0].unlink()
+            suffix, content = _stored(data, image_rgb)
+            name = f"{day}_{uncertainty:.4f}_{uuid.uuid4().hex[:8]}{suffix}"
+            with atomic_path(self.root / name) as temporary:
+                temporary.write_bytes(content)
+            self._note(day, name, prediction)
+
+    def _note(self, day: datetime.date, name: str, prediction: Prediction) -> None:
+        """Write the day's COCO document: what it said of photographs that are still there, and the new one."""
+        path = self.root / f"proposals-{day}.json"
+        old = read_json(path) if path.is_file() else {"images": [], "annotations": []}
+        images = [item for item in old["images"] if (self.root / item["file_name"]).is_file()]
+        ids = {item["id"] for item in images}
+        annotations = [item for item in old["annotations"] if item["image_id"] in ids]
+        height, width = prediction.mask.shape[:2]
+        images.append({"id": max(ids, default=0) + 1, "file_name": name, "height": height, "width": width})
+        first = max((item["id"] for item in annotations), default=0) + 1
+        annotations += prediction.coco_annotations(self.spec.category_ids, images[-1]["id"], first)
+        write_json(path, coco_document(self.spec, images, annotations))
+
+    def _forget_before(self, day: datetime.date) -> None:
+        """Remove what is older than that day, but no photograph that somebody labelled: an export names it."""
+        if self._forgotten == day:
+            return
+        labelled = {Path(str(image.get("file_name"))).name for export in self.root.glob(".exports/*.json")
+                    for image in read_json(export).get("images", [])}
+        for path in self.root.iterdir():
+            found = OURS.fullmatch(path.name)
+            if found and (found[1] or found[2]) < str(day) and path.name not in labelled:
+                path.unlink()
+        self._forgotten = day
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with (self.root / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _uncertainty(path: Path) -> float:
+    return float(path.name.split("_")[1])
+
+
+def _stored(data: bytes, image_rgb: np.ndarray) -> tuple[str, bytes]:
+    """Suffix and content: the file as it came where annotators show it as we see it, else a PNG of it."""
+    suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(data[:3], "")
+    if suffix and header(data)[1] == 1:
+        return suffix, data
+    return ".png", encode_image(image_rgb, ".png")

@@ -1,0 +1,77 @@
+"""Do photographs still look as they did in training? A dirty lens or a dying lamp shows here first."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import ArtifactError
+from ..inference.appearance import MEASURES, histogram
+
+__all__ = ["Drift", "stability_index"]
+
+# Photographs a distribution is made of: the last ones, and at least so many before anything is said.
+WINDOW, LEAST = 500, 30
+# A stability index above this is commonly read as "another population" (Siddiqi, Credit Risk Scorecards, 2006).
+SHIFTED = 0.25
+LEAST_SHARE = 0.005
+
+
+def stability_index(expected: Sequence[float], seen: Sequence[float]) -> float:
+    """Population stability index of two histograms: Σ (seen - expected) ln(seen / expected) over the shares of bins.
+
+    0 where they are alike. Shares are taken as at least 0.005, so that an empty bin does not make it infinite.
+    """
+    shares = [np.maximum(np.asarray(counts, float) / max(1, sum(counts)), LEAST_SHARE) for counts in (expected, seen)]
+    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+
+
+class Drift:
+    """The last photographs against those of training.
+
+    Args:
+        reference: what `reference_of` made; empty where the model has none.
+
+    Raises:
+        ArtifactError: a reference that cannot be.
+    """
+
+    def __init__(self, reference: Mapping[str, Any]) -> None:
+        try:
+            self._reference = {name: ([float(edge) for edge in reference["measures"][name]["edges"]],
+                                      [int(count) for count in reference["measures"][name]["counts"]])
+                               for name in MEASURES} if reference else {}
+            if any(len(counts) != len(edges) + 1 or not sum(counts) for edges, counts in self._reference.values()):
+                raise ValueError("counts do not fit edges")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the reference of the training images cannot be used: {error!r}",
+                                "what `ss_poc.bento_deploy` writes", "package the model again") from None
+        self._seen: deque[dict[str, float]] = deque(maxlen=WINDOW)
+        self._lock = threading.Lock()
+
+    def add(self, measured: dict[str, float]) -> None:
+        """Take one photograph's measures in."""
+        with self._lock:
+            self._seen.append(measured)
+
+    def report(self) -> dict[str, Any]:
+        """What was seen: for each measure the stability index, what chance alone would give, and both histograms.
+
+        Chance gives (bins - 1) (1/n + 1/m) on average for n and m photographs (Yurdakul 2018); `shifted` is said where
+        the index less that is above 0.25, and never before 30 photographs.
+        """
+        with self._lock:
+            seen = list(self._seen)
+        found = []
+        for name, (edges, expected) in self._reference.items():
+            counts = histogram(np.array([item[name] for item in seen], float), edges)
+            index = stability_index(expected, counts) if seen else 0.0
+            chance = (len(counts) - 1) * (1 / max(1, len(seen)) + 1 / sum(expected))
+            found.append({"measure": name, "index": round(index, 4), "chance": round(chance, 4),
+                          "shifted": len(seen) >= LEAST and index - chance > SHIFTED,
+                          "edges": edges, "expected": expected, "seen": counts})
+        return {"images": len(seen), "least": LEAST, "measures": found}

@@ -1,0 +1,361 @@
+"""ss_poc.core.config: settings, their bounds, and where they are read from."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ss_poc.core.config import (
+    ARCHITECTURES,
+    LOSSES,
+    PRECISIONS,
+    PRESETS,
+    DeployConfig,
+    ExportConfig,
+    PredictConfig,
+    SearchConfig,
+    ServeConfig,
+    TrainConfig,
+    format_size,
+    from_environment,
+    from_flags,
+    main,
+    parse_duration,
+    parse_part,
+    parse_size,
+)
+from ss_poc.core.errors import ConfigError
+
+STAGES = (TrainConfig, ExportConfig, SearchConfig, DeployConfig, PredictConfig)
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+def flags(*argv: str, cls=TrainConfig, positional=()):
+    return from_flags(cls, argv, "A test.", positional)
+
+
+# --- defaults
+
+
+def test_defaults_are_those_the_documentation_names():
+    config = TrainConfig()
+    assert (config.epoch, config.batch_size, config.model_name, config.img_path) == (
+        50, 0, "v_1", "coco-annotator/datasets/demo")
+    assert (config.json_path, config.img_dir_name, config.weights, config.result) == ("", "", "", "result")
+
+
+def test_what_the_recipe_chooses_is_left_open():
+    config = TrainConfig()
+    assert (config.budget, config.seconds, config.preset) == ("", 0.0, "balanced")
+    assert config.architecture == config.encoder == config.size == config.crop == config.loss == config.precision == ""
+    assert config.scale == config.lr == config.batch_size == config.cache_mb == 0
+    # of these 0 has a meaning of its own
+    assert config.sampling == config.mosaic == config.strength == config.freeze == config.ema == -1
+
+
+@pytest.mark.parametrize("cls", [*STAGES, ServeConfig])
+def test_every_setting_has_a_meaning_and_a_default_within_its_bounds(cls):
+    cls()
+    assert all(item.metadata["meaning"] for item in dataclasses.fields(cls))
+
+
+@pytest.mark.parametrize("cls", [*STAGES, ServeConfig])
+def test_settings_cannot_be_changed_afterwards(cls):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(cls(), dataclasses.fields(cls)[0].name, "x")
+
+
+# --- bounds
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("epoch", 0), ("epoch", -3), ("batch_size", -1), ("lr", -0.1), ("lr", 10.5), ("lr", float("nan")),
+    ("lr", float("inf")), ("seed", -1), ("valid", -0.1), ("valid", 0.91), ("valid", float("nan")), ("patience", 0),
+    ("cache_mb", -1), ("gpus", -1), ("freeze", -2), ("scale", -0.5), ("scale", 4.1), ("scale", float("nan")),
+    ("sampling", -1.5), ("sampling", 1.1), ("mosaic", -1.5), ("mosaic", 1.1), ("ema", -2.0), ("ema", 1.0),
+    ("ema", float("nan")), ("strength", -2.0), ("strength", 2.1)])
+def test_a_number_out_of_bounds_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=f"{name} is {value}") as refused:
+        TrainConfig(**{name: value})
+    assert refused.value.expected.startswith(("at least", "at most"))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.0), ("valid", 0.01),
+    ("valid", 0.9), ("patience", 1), ("freeze", 0), ("scale", 4.0), ("sampling", 0.0), ("sampling", 1.0),
+    ("mosaic", 0.0), ("mosaic", 1.0), ("ema", 0.0), ("ema", 0.9999), ("strength", 0.0), ("strength", 2.0)])
+def test_a_number_on_the_bound_is_taken(name, value):
+    assert getattr(TrainConfig(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+def test_threshold_is_a_probability(value):
+    with pytest.raises(ConfigError, match="threshold"):
+        PredictConfig(threshold=value)
+    assert PredictConfig(threshold=1.0).threshold == 1.0
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_bytes", 1023), ("max_pixels", 0), ("timeout", 0), ("workers", 0),
+                                             ("concurrency", 0), ("threads", -1)])
+def test_limits_of_the_service_are_bounded(name, value):
+    with pytest.raises(ConfigError, match=name):
+        ServeConfig(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "known"), [("architecture", ARCHITECTURES), ("loss", LOSSES), ("preset", PRESETS),
+                                             ("precision", PRECISIONS)])
+def test_an_unknown_choice_is_refused_with_those_that_are(name, known):
+    with pytest.raises(ConfigError, match=f"{name} is 'nope'") as refused:
+        TrainConfig(**{name: "nope"})
+    assert all(choice in refused.value.expected for choice in known)
+    assert all(getattr(TrainConfig(**{name: choice}), name) == choice for choice in known)
+
+
+@pytest.mark.parametrize("pattern", ["(", "*", "[0-"])
+def test_group_is_a_regular_expression(pattern):
+    with pytest.raises(ConfigError, match="group is") as refused:
+        TrainConfig(group=pattern)
+    assert "regular expression" in refused.value.expected
+    assert TrainConfig(group="^[^_]+").group == "^[^_]+"
+
+
+@pytest.mark.parametrize("weights", ["imagenet21k", "drawn", "model.h5", "model.keras.txt"])
+def test_weights_are_none_synthetic_imagenet_or_a_keras_file(weights):
+    with pytest.raises(ConfigError, match="weights"):
+        TrainConfig(weights=weights)
+    assert TrainConfig(weights="a/model.keras").weights == "a/model.keras"
+
+
+@pytest.mark.parametrize("pair", [("resume", "overwrite"), ("resume", "reuse"), ("reuse", "overwrite")])
+def test_at_most_one_of_resume_reuse_and_overwrite(pair):
+    with pytest.raises(ConfigError, match="more than one of"):
+        TrainConfig(**dict.fromkeys(pair, True))
+    assert getattr(TrainConfig(**{pair[0]: True}), pair[0]) is True
+
+
+# --- names become folders
+
+
+@pytest.mark.parametrize("setting", ["img_dir_name", "model_name"])
+@pytest.mark.parametrize("name", ["a/b", "../up", "..", ".hidden", "/abs", "a b", "부품", "x" * 101, "-x", "v\n",
+                                  "a\\b", "nul\0"])
+def test_a_name_that_is_no_plain_folder_name_is_refused(setting, name):
+    with pytest.raises(ConfigError, match=f"{setting} is") as refused:
+        TrainConfig(**{setting: name})
+    assert "letters, digits" in refused.value.expected
+
+
+@pytest.mark.parametrize("name", ["v_1", "A.b-c_9", "x" * 100, "7"])
+def test_a_plain_name_is_taken(name):
+    assert (TrainConfig(model_name=name).model_name, SearchConfig(img_dir_name=name).img_dir_name) == (name, name)
+
+
+def test_the_version_may_not_be_empty_or_its_folder_would_be_that_of_all_versions():
+    with pytest.raises(ConfigError, match="model_name is ''"):
+        TrainConfig(model_name="")
+
+
+def test_the_data_set_is_named_after_its_folder_unless_said(tmp_path, monkeypatch):
+    assert TrainConfig(img_path="a/parts/").data_set == "parts"
+    assert TrainConfig(img_path="a/parts", img_dir_name="mine").data_set == "mine"
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert TrainConfig(img_path=".").data_set == "here"
+
+
+# --- size
+
+
+@pytest.mark.parametrize(("text", "size"), [("256x320", (256, 320)), ("64", (64, 64)), (" 32X96 ", (32, 96))])
+def test_size_is_height_by_width(text, size):
+    assert parse_size(text) == size
+    assert TrainConfig(size=text).size == text
+
+
+@pytest.mark.parametrize("text", ["", "x", "256x", "x256", "-32", "32.0", "32x32x32", "32,64", "a", "1000000"])
+def test_a_size_that_is_no_size_is_refused_with_an_example(text):
+    with pytest.raises(ConfigError, match="256x320"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(("text", "advice"), [("250x320", "256x320"), ("100", "96x96"), ("1x1", "32x32"),
+                                              ("0x64", "32x64"), ("64x0", "64x32"), ("79x65", "64x64"),
+                                              ("64x79", "64x64")])
+def test_a_size_off_the_stride_is_refused_with_the_nearest(text, advice):
+    with pytest.raises(ConfigError, match="multiples of 32") as refused:
+        parse_size(text)
+    assert refused.value.fix == f"try --size {advice}"
+
+
+def test_a_size_is_written_as_it_is_read():
+    assert format_size((96, 32)) == "96x32" and parse_size(format_size((96, 32))) == (96, 32)
+
+
+@pytest.mark.parametrize("name", ["size", "crop"])
+def test_train_settings_check_the_size(name):
+    with pytest.raises(ConfigError, match="multiples of 32"):
+        TrainConfig(**{name: "33x64"})
+    assert getattr(TrainConfig(**{name: "32x64"}), name) == "32x64"
+
+
+# --- budget
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("15m", 900), ("90s", 90), ("90", 90), ("2h", 7200), ("1h30m", 5400), ("1h30m10s", 5410),
+    ("1h5s", 3605), ("1.5h", 5400), ("0.5m", 30), ("2.5", 2.5), (" 15M ", 900), ("90m", 5400), ("0", 0), ("0h", 0)])
+def test_a_duration_is_hours_minutes_and_seconds(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", " ", "m", "h30m", "15 m", "1h 30m", "-15m", "+15m", "15min", "1d", "30m1h",
+                                  "15mm", "1h30", "1h30m10", "1:30", ".5h", "5.h", "1e3", "nan", "inf", "forever",
+                                  "15m\n15m"])
+def test_what_is_no_duration_is_refused_with_an_example(text):
+    with pytest.raises(ConfigError, match="budget is") as refused:
+        parse_duration(text)
+    assert "15m" in refused.value.expected
+
+
+def test_a_budget_is_known_in_seconds():
+    assert flags("--budget", "15m").seconds == 900
+    assert TrainConfig(budget="20").seconds == 20  # the least
+
+
+@pytest.mark.parametrize("budget", ["19s", "15", "0", "0m", "19.99"])
+def test_a_budget_too_short_for_a_step_is_refused(budget):
+    with pytest.raises(ConfigError, match=f"budget is '{budget}'") as refused:
+        TrainConfig(budget=budget)
+    assert refused.value.expected.startswith("at least 20 s")
+
+
+def test_a_budget_that_is_no_time_is_refused_at_once():
+    with pytest.raises(ConfigError, match="budget is 'soon'"):
+        TrainConfig(budget="soon")
+
+
+# --- flags
+
+
+@pytest.mark.parametrize("cls", STAGES)
+def test_no_flags_are_the_defaults(cls):
+    assert flags(cls=cls) == cls()
+
+
+def test_flags_set_values_of_the_right_type():
+    config = flags("--epoch", "9", "--lr", "0.5", "--loss", "focal", "--overwrite", "--size=64x96", "--model_name", "b")
+    assert config == TrainConfig(epoch=9, lr=0.5, loss="focal", overwrite=True, size="64x96", model_name="b")
+
+
+def test_a_positional_setting_needs_no_flag():
+    config = flags("photos/*.png", "--threshold", "0.25", cls=PredictConfig, positional=("images",))
+    assert (config.images, config.threshold) == ("photos/*.png", 0.25)
+
+
+@pytest.mark.parametrize("argv", [
+    ("--epochs", "9"), ("--epo", "9"), ("--over",), ("--epoch", "many"), ("--epoch", "1.5"), ("--epoch",),
+    ("--architecture", "vit"), ("stray",), ("--resume", "yes"), ("-e", "9")], ids=" ".join)
+def test_a_wrong_call_ends_with_2_and_says_which_part(argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        flags(*argv)
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and argv[-1].lstrip("-") in said.err and said.out == ""
+
+
+def test_a_flag_out_of_bounds_is_a_config_error():
+    with pytest.raises(ConfigError, match="epoch is 0"):
+        flags("--epoch", "0")
+    with pytest.raises(ConfigError, match="seed is -1"):
+        flags("--seed", "-1")
+
+
+@pytest.mark.parametrize("cls", STAGES)
+def test_help_names_every_setting(cls, capsys):
+    with pytest.raises(SystemExit) as ended:
+        flags("--help", cls=cls)
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(f"--{item.name}" in shown for item in dataclasses.fields(cls))
+
+
+# --- environment
+
+
+def test_the_environment_sets_the_limits_of_the_service():
+    config = from_environment(ServeConfig, {"SS_POC_MAX_BYTES": "2048", "SS_POC_CORS": "*", "MAX_PIXELS": "1",
+                                            "SS_POC_OTHER": "x"})
+    assert config == ServeConfig(max_bytes=2048, cors="*")
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert from_environment(ServeConfig, {"SS_POC_TIMEOUT": ""}) == ServeConfig()
+
+
+def test_the_process_environment_is_read_unless_another_is_given(monkeypatch):
+    monkeypatch.setenv("SS_POC_TIMEOUT", "7")
+    assert from_environment(ServeConfig).timeout == 7
+
+
+@pytest.mark.parametrize("text", ["lots", "1.5", "1e3", "0x10"])
+def test_a_variable_of_the_wrong_type_is_refused_by_its_name(text):
+    with pytest.raises(ConfigError, match=f"SS_POC_MAX_BYTES is '{text}'") as refused:
+        from_environment(ServeConfig, {"SS_POC_MAX_BYTES": text})
+    assert "int" in refused.value.expected and "SS_POC_MAX_BYTES" in refused.value.fix
+
+
+def test_a_variable_out_of_bounds_is_refused():
+    with pytest.raises(ConfigError, match="at least 1024"):
+        from_environment(ServeConfig, {"SS_POC_MAX_BYTES": "12"})
+
+
+# --- as a command
+
+
+def test_the_command_prints_the_names_of_a_run(capsys):
+    main(["--img_path", "a/부품 사진", "--result", "out", "--epoch", "2"])
+    assert capsys.readouterr().out.splitlines() == ["out", "부품 사진", "v_1", "a/부품 사진", "a/부품 사진"]
+
+
+@pytest.mark.parametrize(("flags", "files"), [
+    (["--json_path", "/b/x.json"], ["a", "/b/x.json"]),
+    (["--augmentation", "c.yaml", "--weights", "imagenet"], ["a", "c.yaml"]),
+    # Weights in their run's folder are read with what says which classes they are for.
+    (["--weights", "/runs/v_1/model/model_3_0.1.keras"], ["a", "/runs/v_1"]),
+    (["--weights", "model_3_0.1.keras"], ["a", "model_3_0.1.keras"])])
+def test_the_command_prints_what_training_will_read(capsys, flags, files):
+    main(["--img_path", "a", *flags])
+    assert capsys.readouterr().out.splitlines()[4:] == files
+
+
+def config_command(*argv: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run([sys.executable, "-S", "-m", "ss_poc.config", *argv], env=environment, text=True,
+                          capture_output=True, timeout=30)
+
+
+def test_the_command_needs_no_package():
+    done = config_command("--model_name", "v_2")
+    assert (done.returncode, done.stdout) == (0, "result\ndemo\nv_2\n" + "coco-annotator/datasets/demo\n" * 2)
+
+
+def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():
+    for argv, said in ((("--epoch", "0"), "epoch is 0"), (("--model_name", "a/b"), "'a/b'"), (("--nope",), "--nope")):
+        done = config_command(*argv)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(("text", "part"), [("1%", 0.01), ("0.01", 0.01), ("100%", 1.0), ("0", 0.0),
+                                            (" 2.5 % ", 0.025)])
+def test_a_part_is_a_percentage_or_a_number(text, part):
+    assert parse_part(text) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("text", ["1.5", "101%", "-1%", "one", "%", "", "1%%", "nan"])
+def test_a_part_that_cannot_be_is_refused(text):
+    with pytest.raises(ConfigError):
+        parse_part(text)

@@ -1,0 +1,162 @@
+"""`python -m ss_poc.data check`: its table, its list of findings, its picture, its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coco_folder import CocoFolder, box
+
+from ss_poc.core.images import decode_image, save_image
+from ss_poc.data.check import SHEET_WIDTH, _choose, draw_sheet, main
+from ss_poc.formats.coco import RULES
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> CocoFolder:
+    return CocoFolder(tmp_path)
+
+
+def check(folder: CocoFolder, *flags: str) -> int:
+    return main(["check", str(folder.save()), str(folder.root), *flags])
+
+
+def test_good_data_set_prints_its_table_and_ends_with_0(folder, capsys, tmp_path):
+    folder.image("clean.png", (3, 5))
+    folder.region(1, [box(0, 0, 2, 1)])
+    assert check(folder, "--output", str(tmp_path / "out.png")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["data", "set", "line1"]
+    assert lines[1].split(maxsplit=1) == ["images", "3: 2 with regions, 1 clean"]
+    assert lines[2].split(maxsplit=1) == ["sizes", "3x5 to 4x6 (height x width)"]
+    assert lines[3].split() == ["regions", "3"]
+    assert lines[7].split() == ["Crack", "2", "3", "2", "6", "6", "8.33", "25", "25"]
+    assert "findings: none" in lines
+
+
+def test_korean_class_names_keep_the_table_straight(folder, capsys, tmp_path):
+    folder.value["categories"].append({"id": 2, "name": "\ud06c\ub799"})
+    for image in (1, 2):
+        folder.region(image, category_id=2)
+    assert check(folder, "--output", str(tmp_path / "out.png")) == 0
+    rows = capsys.readouterr().out.splitlines()[6:9]
+    assert len(rows[0]) == len(rows[1]) == len(rows[2]) + 2
+
+
+def test_refused_data_set_ends_with_1_and_writes_no_picture(folder, capsys, tmp_path):
+    folder.value["images"][1]["id"] = 1
+    assert check(folder, "--output", str(tmp_path / "out.png")) == 1
+    out = capsys.readouterr().out
+    assert "duplicate-image-id: 1 (refuse)" in out
+    assert RULES["duplicate-image-id"][1] in out
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_skipped_images_do_not_end_with_1(folder, capsys, tmp_path):
+    folder.image("gone.png", draw=False)
+    assert check(folder, "--output", str(tmp_path / "out.png")) == 0
+    assert "file-missing: 1 (skip image)" in capsys.readouterr().out
+
+
+def test_five_examples_of_a_rule_unless_all_are_asked_for(folder, capsys, tmp_path):
+    for number in range(7):
+        folder.image(f"gone{number}.png", draw=False)
+    check(folder, "--output", str(tmp_path / "out.png"))
+    short = capsys.readouterr().out
+    assert "file-missing: 7 (skip image)" in short
+    assert "gone4.png:" in short and "gone5.png:" not in short and "and 2 more" in short
+    check(folder, "--all", "--output", str(tmp_path / "out.png"))
+    assert "gone6.png:" in capsys.readouterr().out
+
+
+def test_rules_are_printed_each(capsys):
+    assert main(["rules"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(RULES)
+
+
+@pytest.mark.parametrize("argv", [["check", "a", "b", "--wrong"], ["check", "a", "b", "--al"], ["check", "a"], [],
+                                  ["other"], ["check", "a", "b", "--output", "check.gif"]])
+def test_wrong_call_ends_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_command_runs_as_a_module(folder, tmp_path):
+    folder.value["categories"] = []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-m", "ss_poc.data", "check", str(folder.save()), str(folder.root)],
+                          capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "no-categories: 1 (refuse)" in done.stdout
+
+
+# --- the picture
+
+
+def shades(sheet: np.ndarray, color: tuple[int, int, int]) -> int:
+    return int(np.count_nonzero((np.abs(sheet.astype(int) - color) < 25).all(axis=-1)))
+
+
+def many(tmp_path: Path, classes: int, images: int) -> CocoFolder:
+    folder = CocoFolder(tmp_path, good=0)
+    folder.value["categories"] = [{"id": number, "name": f"class {number}"} for number in range(classes)]
+    for number in range(images):
+        folder.region(folder.image(f"{number:03}.png", (20 + number % 30, 40)), [box(2, 2, 12, 12)],
+                      category_id=number % classes)
+    return folder
+
+
+def test_picture_shows_every_class_in_photographs_and_legend(tmp_path):
+    dataset = many(tmp_path, classes=8, images=40).load()
+    chosen = _choose(dataset)
+    assert len(chosen) == 24
+    assert frozenset().union(*(sample.classes for sample in chosen)) == frozenset(range(8))
+    sheet = draw_sheet(dataset)
+    assert (sheet.dtype, sheet.shape[2]) == (np.uint8, 3)
+    for color in dataset.colors:
+        assert shades(sheet[:40], tuple(bytes.fromhex(color[1:]))) >= 16 * 16
+
+
+def test_picture_has_a_photograph_a_class_even_of_more_than_24(tmp_path):
+    chosen = _choose(many(tmp_path, classes=30, images=60).load())
+    assert len(chosen) == 30
+    assert len(frozenset().union(*(sample.classes for sample in chosen))) == 30
+
+
+def test_picture_shows_clean_photographs_too(tmp_path):
+    folder = many(tmp_path, classes=2, images=40)
+    for number in range(9):
+        folder.image(f"clean{number}.png")
+    chosen = _choose(folder.load())
+    assert [sample.name for sample in chosen if not sample.regions] == [sample.name for sample in chosen[-4:]]
+    assert len(chosen) == 24
+
+
+def test_smallest_region_of_a_large_photograph_is_seen(tmp_path):
+    folder = CocoFolder(tmp_path, good=0)
+    folder.value["categories"][0]["color"] = "#00ff00"
+    for number, name in enumerate(("a.png", "b.png")):
+        save_image(folder.root / name, np.full((1500, 2000, 3), number, np.uint8))
+        folder.region(folder.image(name, (1500, 2000), draw=False), [box(700, 700, 702, 702)])
+    sheet = draw_sheet(folder.load())
+    assert shades(sheet[40:], (0, 255, 0)) >= 2
+
+
+def test_very_long_and_very_tall_photographs_fit(tmp_path):
+    folder = CocoFolder(tmp_path, good=0)
+    for name, size in (("long.png", (2, 900)), ("tall.png", (900, 2)), ("dot.png", (1, 1))):
+        folder.region(folder.image(name, size), [box(0, 0, 1, 1)])
+    assert draw_sheet(folder.load()).shape[1:] == (SHEET_WIDTH, 3)
+
+
+def test_picture_is_written_as_jpeg(folder, tmp_path, capsys):
+    assert check(folder, "--output", str(tmp_path / "sub" / "out.jpg")) == 0
+    assert str(tmp_path / "sub" / "out.jpg") in capsys.readouterr().out
+    assert decode_image(tmp_path / "sub" / "out.jpg").shape[1] == SHEET_WIDTH

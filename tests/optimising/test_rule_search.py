@@ -1,0 +1,111 @@
+"""ss_poc.optimising.rule_search: what a run's `valid/` folder holds, and that it is true."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+
+import numpy as np
+import pytest
+from conftest import stage
+
+from ss_poc.core.artifacts import read_rules, read_run
+from ss_poc.core.config import Rule
+from ss_poc.core.images import decode_image
+from ss_poc.core.masks import decode_rle, dice
+from ss_poc.data.dataset import load_coco
+from ss_poc.inference.predictor import Predictor
+from ss_poc.optimising.rule_grid import Found
+from ss_poc.optimising.rule_search import looks_at, picture_stem, score_table
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_valid_folder_holds_what_the_design_names(run):
+    names = {path.name for path in run.valid.iterdir()}
+    pictures = {f"{picture_stem(name)}_segment.jpg" for name in read_run(run)["split"]["valid"]}
+    tables = {"valid_batch_true.csv", "valid_batch_pred.csv", "valid_post_grid.csv", "valid_score.csv",
+              "operating_point.json"}
+    assert names - {"report.html"} == pictures | tables
+    header = run.rules.read_text().splitlines()[0]
+    assert header == "label,color,size,proba,pad,reduce_size,convex,dice"
+    assert [rule.label for rule in read_rules(run.rules)] == ["scratch", "pit"]
+
+
+def test_scores_in_the_csv_are_those_of_the_masks_in_the_csv(run):
+    true, predicted = (rows_of(run.valid / f"valid_batch_{kind}.csv") for kind in ("true", "pred"))
+    assert [row["image"] for row in true] == [row["image"] for row in predicted]
+    values: dict[str, list[float]] = {"scratch": [], "pit": []}
+    for left, right in zip(true, predicted, strict=True):
+        size = [int(left["height"]), int(left["width"])]
+        masks = [decode_rle({"size": size, "counts": row["counts"]}, size) for row in (left, right)]
+        total = masks[0].sum() + masks[1].sum()
+        values[left["label"]].append(2 * (masks[0] & masks[1]).sum() / total if total else 1.0)
+    scores = {row["post_processed"]: row for row in rows_of(run.valid / "valid_score.csv")}
+    assert set(scores) == {"0", "1"}
+    for label, found in values.items():
+        assert float(scores["1"][label]) == pytest.approx(np.mean(found), abs=1e-6)
+    assert float(scores["1"]["total_score"]) == pytest.approx(np.mean([np.mean(v) for v in values.values()]), abs=1e-6)
+    assert float(scores["1"]["total_score"]) >= float(scores["0"]["total_score"])
+    assert float(scores["1"]["total_score"]) > 0.5
+
+
+def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):
+    rules, predictor = read_rules(run.rules), Predictor.load(run.export, run.rules)
+    names = set(read_run(run)["split"]["valid"])
+    samples = [sample for sample in load_coco(labelled / ".exports" / "coco-1.json", labelled).samples
+               if sample.name in names]
+    reached = [dice(sample.mask(2), predictor.predict(sample.image()).mask) for sample in samples]
+    assert np.mean(reached, axis=0) == pytest.approx([rule.dice for rule in rules], abs=1e-6)
+
+
+@pytest.mark.parametrize(("images", "windows", "times"), [
+    (1, 1, 4), (96, 120, 4), (101, 101, 3), (150, 300, 2), (201, 201, 1), (5000, 9000, 1),
+    (12, 1001, 3), (12, 1440, 2), (12, 2001, 1), (60, 4320, 1)])
+def test_few_images_are_looked_at_several_times_many_or_large_ones_once(images, windows, times):
+    looks = looks_at(images, windows, mirrored=True)
+    assert len(looks) == len(set(looks)) == times and looks[0] == (False, 1.0)
+
+
+def test_photographs_that_are_never_mirrored_are_not_mirrored_here():
+    assert looks_at(10, 10, mirrored=False) == [(False, 1.0), (False, 1.15), (False, 1 / 1.15)]
+
+
+def test_a_class_that_is_never_found_is_said():
+    """On 2 images, one of them clean, predicting nothing gives a mean Dice of 0.5 that looks like something."""
+    rule = Rule("pit", "#ff0000", (4, 6))
+    rules = [Found(rule, rule, 0.0, 0.0, 0.0, 1.0)]
+    scores = {"images": 2, "dice": {"pit": 0.5}, "dice_plain": {"pit": 0.5}, "iou": {"pit": 0.0}}
+    assert "not found on any image yet: pit" in score_table(rules, scores)
+    scores["iou"] = {"pit": 0.1}
+    assert "not found" not in score_table(rules, scores)
+
+
+def test_a_class_on_no_validation_image_has_no_iou_and_that_is_said():
+    found = [Found(rule, rule, 0.0, 0.0, 0.0, 1.0) for rule in (Rule("pit", "#ff0000", (4, 6)),
+                                                                 Rule("dent", "#00ff00", (4, 6)))]
+    scores = {"images": 2, "dice": {"pit": 0.5, "dent": 1.0}, "dice_plain": {"pit": 0.5, "dent": 1.0},
+              "iou": {"pit": 0.4, "dent": float("nan")}}
+    table = score_table(found, scores)
+    assert "on no validation image: dent." in table and "nan" not in table
+    assert [line.split()[:4] for line in table.splitlines()[1:4]] == [
+        ["pit", "0.500", "0.500", "0.400"], ["dent", "1.000", "1.000", "-"], ["mean", "0.750", "0.750", "0.400"]]
+    scores["iou"]["pit"] = float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert score_table(found, scores).splitlines()[3].split() == ["mean", "0.750", "0.750", "-"]
+
+
+def test_pictures_show_the_photograph_at_its_own_size(run):
+    for picture in run.valid.glob("*_segment.jpg"):
+        assert decode_image(picture).shape == (64, 96, 3)
+
+
+def test_search_before_export_says_what_is_missing(run, tmp_path):
+    (tmp_path / "result/tiny/segment/v_1").mkdir(parents=True)
+    (tmp_path / "result/tiny/segment/v_1/run.json").write_bytes(run.run_json.read_bytes())
+    done = stage("post_processing", "--img_dir_name", "tiny", cwd=tmp_path, check=False)
+    assert done.returncode == 1 and "model.json is missing" in done.stderr
