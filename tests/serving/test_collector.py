@@ -12,10 +12,14 @@ from served import encoded
 
 from ss_poc.core.artifacts import ModelSpec
 from ss_poc.inference.predictor import Prediction
-from ss_poc.serving.collector import Collector
+from ss_poc.serving.collector import Collector, ReceivedImage
 
 SPEC = ModelSpec("demo", "v_1", ("scratch",), ("#ff0000",), (4,), (32, 32), "x", "")
 PICTURE = np.zeros((6, 10, 3), np.uint8)
+
+
+def received(data: bytes, orientation: int = 1) -> ReceivedImage:
+    return ReceivedImage(data, PICTURE, orientation)
 
 
 def prediction(marked: bool = True) -> Prediction:
@@ -27,7 +31,7 @@ def prediction(marked: bool = True) -> Prediction:
 def collect(folder, offers, per_day=2, days=30):
     collector = Collector(folder, SPEC, per_day, days)
     for uncertainty in offers:
-        collector._keep(encoded(Image.fromarray(PICTURE)), PICTURE, prediction(), uncertainty)
+        collector._keep(received(encoded(Image.fromarray(PICTURE))), prediction(), uncertainty)
     collector.finish()
 
 
@@ -56,7 +60,7 @@ def test_a_turned_photograph_is_kept_as_a_viewer_shows_it(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     collector = Collector(tmp_path, SPEC, 1, 1)
-    collector._keep(encoded(Image.new("RGB", (6, 10)), "JPEG", exif=exif), PICTURE, prediction(), 0.5)
+    collector._keep(received(encoded(Image.new("RGB", (6, 10)), "JPEG", exif=exif), 6), prediction(), 0.5)
     assert [path.suffix for path in tmp_path.glob("2*")] == [".png"]
     assert Image.open(next(tmp_path.glob("*.png"))).size == (10, 6)
 
@@ -94,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_logged_once_and_stops_nothing(tmp_pa
     collector = Collector(tmp_path / "file", SPEC, 2, 1)
     with caplog.at_level("WARNING", logger="ss_poc.service"):
         for _ in range(3):
-            collector.offer(encoded(Image.fromarray(PICTURE)), PICTURE, prediction(), 0.5)
+            collector.offer(received(encoded(Image.fromarray(PICTURE))), prediction(), 0.5)
         collector.finish()
     assert sum("could not be collected" in record.message for record in caplog.records) == 1
 
@@ -106,7 +110,7 @@ def test_offers_beyond_what_the_disk_can_take_are_let_go(tmp_path, monkeypatch):
     collector = Collector(tmp_path, SPEC, 2, 1)
     monkeypatch.setattr(collector, "_keep", lambda *_: (hold.wait(5), done.append(1)))
     for _ in range(50):
-        collector.offer(b"", PICTURE, prediction(), 0.5)
+        collector.offer(received(b""), prediction(), 0.5)
     hold.set()
     collector.finish()
     assert 8 <= len(done) <= 9
@@ -115,6 +119,6 @@ def test_offers_beyond_what_the_disk_can_take_are_let_go(tmp_path, monkeypatch):
 @pytest.mark.parametrize("marked", [True, False])
 def test_a_photograph_with_nothing_found_is_kept_too(tmp_path, marked):
     collector = Collector(tmp_path, SPEC, 1, 1)
-    collector._keep(encoded(Image.fromarray(PICTURE)), PICTURE, prediction(marked), 0.5)
+    collector._keep(received(encoded(Image.fromarray(PICTURE))), prediction(marked), 0.5)
     (path,) = tmp_path.glob("proposals-*.json")
     assert len(json.loads(path.read_text())["annotations"]) == int(marked)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ss_poc.core.config import ServeConfig
-from ss_poc.core.errors import ImageError
+from ss_poc.core.errors import RequestError
 from ss_poc.formats.label_studio import brush_mask, controls
 from ss_poc.inference.predictor import Prediction
 from ss_poc.serving.label_studio import image_name, load_image, regions
@@ -50,7 +50,7 @@ def test_inline_images_are_decoded_and_damaged_ones_refused():
     inline = "data:image/png;base64," + base64.b64encode(b"abc").decode()
     assert load_image(inline, ServeConfig()) == b"abc"
     for broken in ("data:image/png;base64,@@", "data:x"):
-        with pytest.raises(ImageError):
+        with pytest.raises(RequestError):
             load_image(broken, ServeConfig())
 
 
@@ -62,7 +62,7 @@ def test_local_files_stay_below_their_folder(tmp_path):
     config = ServeConfig(label_studio_files=str(tmp_path / "root"))
     assert load_image("/data/local-files/?d=sub/a%20b.png", config) == b"image"
     for name in ("../secret", "/etc/passwd", "link", "", "sub"):
-        with pytest.raises(ImageError):
+        with pytest.raises(RequestError):
             load_image(f"/data/local-files/?d={name}", config)
 
 
@@ -114,20 +114,20 @@ def test_nothing_is_fetched_from_elsewhere(label_studio):
     config = ServeConfig(label_studio_url=home, label_studio_token="abc")
     for reference in ("http://169.254.169.254/latest", "file:///etc/passwd", "//evil.example/a.png",
                       home.replace("127.0.0.1", "localhost") + "/a.png", f"{home}@evil.example/a.png"):
-        with pytest.raises(ImageError):
+        with pytest.raises(RequestError):
             load_image(reference, config)
     assert asked == []
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(RequestError) as caught:
         load_image("/away", config)
     assert "302" in str(caught.value)
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(RequestError) as caught:
         load_image("/data/upload/a.png", ServeConfig())
     assert "SS_POC_LABEL_STUDIO_URL" in str(caught.value)
 
 
 def test_too_large_an_image_or_a_wrong_token_is_said(label_studio):
     home, _ = label_studio
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(RequestError) as caught:
         load_image("/a.png", ServeConfig(label_studio_url=home, label_studio_token="wrong"))
     assert "401" in str(caught.value)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 __all__ = ["AnnotatorError", "ArtifactError", "ConfigError", "DataError", "EngineError", "ImageError", "ModelError",
-           "SegmentError", "ServiceError", "run_command"]
+           "RequestError", "SegmentError", "ServiceError", "run_command"]
 
 
 class SegmentError(Exception):
@@ -65,10 +65,18 @@ class AnnotatorError(SegmentError):
     """A labelling tool that does not answer, or refuses."""
 
 
-class ServiceError(SegmentError):
-    """A request that is not answered, whatever its image: `status` is 401, 408, 503 or 504.
+class RequestError(SegmentError):
+    """A request that asks for something impossible; `status` is the HTTP status that says so (400, 404, 413 or 415)."""
 
-    `retry_after`: seconds after which it may succeed, 0 if waiting does not help.
+    def __init__(self, what: str, expected: str = "", fix: str = "", status: int = 400) -> None:
+        super().__init__(what, expected, fix)
+        self.status = status
+
+
+class ServiceError(SegmentError):
+    """A request that the service does not answer, whatever it asks for: `status` is 401, 408, 503 or 504.
+
+    `retry_after`: seconds after which the same request may succeed; 0 where waiting does not help.
     """
 
     def __init__(self, what: str, expected: str = "", fix: str = "", status: int = 503, retry_after: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Who is let in: so many requests at once and no more, each for so long and no longer."""
+"""Limits on requests: how many may be inside at once, how many bytes they may hold, how long each may take."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 class Gate:
-    """Lets work through to a few threads, and turns away what could only wait without end.
+    """Passes work on to a few threads, and refuses work that would have to wait too long.
 
     Args:
-        limit: pieces of work inside at once, running or waiting.
-        threads: that work.
-        most_bytes: of all request bodies in memory together.
+        limit: number of requests inside at once, running or waiting.
+        threads: number of threads that work.
+        most_bytes: bytes that all request bodies in memory may have together.
     """
 
     def __init__(self, limit: int, threads: int, most_bytes: int) -> None:
@@ -35,7 +35,11 @@ class Gate:
         self._pool = ThreadPoolExecutor(threads, "image")
 
     def check(self) -> None:
-        """Raise ServiceError (503) where one more would be too many."""
+        """Refuse a request while `limit` others are inside.
+
+        Raises:
+            ServiceError: there is no room (503); it says after how many seconds there may be.
+        """
         if self.inside >= self.limit:
             raise self._busy(f"{self.inside} requests are waiting already", f"at most {self.limit}")
 
@@ -45,9 +49,9 @@ class Gate:
 
     @contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
-        """Gives a function to call with the number of bytes that came in; all are let go at the end.
+        """Give a function to call with the number of bytes of each piece that came in; at the end they are free again.
 
-        The function raises ServiceError (503) where the bodies together become too large.
+        The function raises ServiceError (503) where all bodies together become larger than `most_bytes`.
         """
         mine = 0
 
@@ -64,7 +68,11 @@ class Gate:
             self.held -= mine
 
     async def run(self, work: Callable[[], T], timeout: float) -> T:
-        """The result of `work`, done by a thread.
+        """Have a thread do `work`, and return its result.
+
+        Args:
+            work: called without arguments.
+            timeout: seconds that it may wait and take together.
 
         Raises:
             ServiceError: no room (503), or not done in time (504); work that has not begun by then is dropped.

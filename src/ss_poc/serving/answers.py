@@ -1,4 +1,4 @@
-"""What the service says of an image: json, pictures, COCO."""
+"""The answers of the service: JSON, pictures, COCO."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import time
 from typing import Any
 
 import numpy as np
+from fastapi.responses import Response
+from pydantic_core import to_json
 
 from ..core.images import encode_image
 from ..inference.predictor import Prediction, Predictor, coco_document
 
-__all__ = ["answer", "coco", "label_map", "probability_maps"]
+__all__ = ["answer", "coco", "json_response", "label_map", "probability_maps"]
 
 
 def answer(prediction: Prediction, predictor: Predictor, name: str, started: float) -> dict[str, Any]:
-    """The JSON answer to one image.
+    """Build the JSON answer to one image.
 
     Args:
-        prediction: what the model said.
+        prediction: what the model found.
         predictor: the model.
-        name: file name of the image, for the COCO part.
-        started: `time.perf_counter()` when the request came.
+        name: file name of the image, for the COCO document in the answer.
+        started: `time.perf_counter()`, in seconds, when the request came.
+
+    Returns:
+        `rle` (one COCO compressed RLE a class), `labels`, `colors`, `objects`, `verdict`, `coco`, `model` and
+        `milliseconds`; `/openapi.json` describes each.
     """
     spec = predictor.spec
     return {
@@ -33,14 +39,17 @@ def answer(prediction: Prediction, predictor: Predictor, name: str, started: flo
 
 
 def coco(prediction: Prediction, predictor: Predictor, name: str) -> dict[str, Any]:
-    """The answer as a COCO document of one image."""
+    """Build the COCO document of one image named `name`."""
     height, width = prediction.mask.shape[:2]
     return coco_document(predictor.spec, [{"id": 1, "file_name": name, "width": width, "height": height}],
                          prediction.coco_annotations(predictor.spec.category_ids, image_id=1))
 
 
 def label_map(prediction: Prediction) -> np.ndarray:
-    """(H, W) uint8: 0 where nothing is, else channel + 1; where classes overlap, the last one in channel order."""
+    """Paint the masks into one map, (H, W) uint8: 0 for background, channel + 1 for a class.
+
+    Where classes overlap, the last one in channel order is seen.
+    """
     found = np.zeros(prediction.mask.shape[:2], np.uint8)
     for channel in range(prediction.mask.shape[-1]):
         found[prediction.mask[..., channel]] = channel + 1
@@ -48,7 +57,12 @@ def label_map(prediction: Prediction) -> np.ndarray:
 
 
 def probability_maps(prediction: Prediction) -> list[str]:
-    """Each class' probability at the model's scale as a grey PNG in base64, 0 to 255 for 0 to 1."""
+    """Write each class' probability, at the model's scale, as a grey PNG in base64: 0 to 255 stands for 0 to 1."""
     grey = np.rint(prediction.probability.astype(np.float32) * 255).astype(np.uint8)
     return [base64.b64encode(encode_image(grey[..., channel], ".png")).decode("ascii")
             for channel in range(grey.shape[-1])]
+
+
+def json_response(body: Any) -> Response:
+    """Write an answer as JSON, five times faster than the standard library where it has many polygons."""
+    return Response(to_json(body), media_type="application/json")  # measured by benchmarks/serving.py

@@ -1,4 +1,4 @@
-"""The photographs a model was least sure of, kept as a data set for the annotator: so many a day, for so many days."""
+"""Keeps the photographs a model was least sure of, as a data set for the annotator: some a day, for some days."""
 
 from __future__ import annotations
 
@@ -11,35 +11,50 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..core.artifacts import ModelSpec, atomic_path, read_json, write_json
 from ..core.errors import SegmentError
-from ..core.images import encode_image, header
+from ..core.images import encode_image
 from ..inference.predictor import Prediction, coco_document
 from .metrics import log_line
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "ReceivedImage"]
 
 WAITING = 8  # offers that may wait for the disk; more are let go
 SECONDS_BETWEEN_COMPLAINTS = 60.0
 OURS = re.compile(r"(\d{4}-\d\d-\d\d)_\d\.\d{4}_[0-9a-f]{8}\.(?:jpg|png)|proposals-(\d{4}-\d\d-\d\d)\.json")
 
 
+@dataclass(frozen=True)
+class ReceivedImage:
+    """An image as it came and as it was decoded.
+
+    Attributes:
+        data: content of the file.
+        rgb: (H, W, 3) uint8, turned as the EXIF orientation says.
+        orientation: EXIF orientation of the file, 1 to 8.
+    """
+
+    data: bytes
+    rgb: np.ndarray
+    orientation: int
+
+
 class Collector:
     """Keeps photographs in `root`, with the model's proposals of each day in `proposals-<day>.json` (COCO).
 
-    Work is done by one thread of its own; whatever goes wrong there is logged and never reaches a request. Workers that
+    One thread of its own does the work; an error there is logged and never reaches a request. Worker processes that
     share a folder take turns.
 
     Args:
         root: folder, made when the first photograph is kept.
         spec: the model.
-        per_day: photographs kept a day.
-        days: how long.
+        per_day: number of photographs kept of each day.
+        days: number of days after which photographs are removed again, unless they are labelled.
     """
 
     def __init__(self, root: Path, spec: ModelSpec, per_day: int, days: int) -> None:
@@ -49,19 +64,25 @@ class Collector:
         self._complained = 0.0
         self._forgotten: datetime.date | None = None
 
-    def offer(self, data: bytes, image_rgb: np.ndarray, prediction: Prediction, uncertainty: float) -> None:
-        """Keep a photograph if it is among the least certain of today; returns at once."""
+    def offer(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
+        """Keep a photograph if it is among the least certain of today; returns at once.
+
+        Args:
+            image: the photograph.
+            prediction: what the model found on it.
+            uncertainty: 0 (sure) to 1.
+        """
         if not self._room.acquire(blocking=False):
             return
-        self._pool.submit(self._keep_quietly, data, image_rgb, prediction, uncertainty)
+        self._pool.submit(self._keep_quietly, image, prediction, uncertainty)
 
     def finish(self) -> None:
         """Wait until all that was offered is written."""
         self._pool.shutdown(wait=True)
 
-    def _keep_quietly(self, *offer: Any) -> None:
+    def _keep_quietly(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
         try:
-            self._keep(*offer)
+            self._keep(image, prediction, uncertainty)
         except (OSError, SegmentError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() - self._complained > SECONDS_BETWEEN_COMPLAINTS or not self._complained:
                 self._complained = time.monotonic()
@@ -69,7 +90,7 @@ class Collector:
         finally:
             self._room.release()
 
-    def _keep(self, data: bytes, image_rgb: np.ndarray, prediction: Prediction, uncertainty: float) -> None:
+    def _keep(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
         day = datetime.date.today()
         self.root.mkdir(parents=True, exist_ok=True)
         with self._turn():
@@ -79,7 +100,7 @@ class Collector:
                 if uncertainty <= _uncertainty(kept[0]):
                     return
                 kept[0].unlink()
-            suffix, content = _stored(data, image_rgb)
+            suffix, content = _stored(image)
             name = f"{day}_{uncertainty:.4f}_{uuid.uuid4().hex[:8]}{suffix}"
             with atomic_path(self.root / name) as temporary:
                 temporary.write_bytes(content)
@@ -121,9 +142,9 @@ def _uncertainty(path: Path) -> float:
     return float(path.name.split("_")[1])
 
 
-def _stored(data: bytes, image_rgb: np.ndarray) -> tuple[str, bytes]:
+def _stored(image: ReceivedImage) -> tuple[str, bytes]:
     """Suffix and content: the file as it came where annotators show it as we see it, else a PNG of it."""
-    suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(data[:3], "")
-    if suffix and header(data)[1] == 1:
-        return suffix, data
-    return ".png", encode_image(image_rgb, ".png")
+    suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(image.data[:3], "")
+    if suffix and image.orientation == 1:
+        return suffix, image.data
+    return ".png", encode_image(image.rgb, ".png")

@@ -14,55 +14,57 @@ from ..inference.appearance import MEASURES, histogram
 
 __all__ = ["Drift", "stability_index"]
 
-# Photographs a distribution is made of: the last ones, and at least so many before anything is said.
+# The last photographs that make a distribution, and the number before which nothing is called different.
 WINDOW, LEAST = 500, 30
 # A stability index above this is commonly read as "another population" (Siddiqi, Credit Risk Scorecards, 2006).
 SHIFTED = 0.25
-LEAST_SHARE = 0.005
+LEAST_FRACTION = 0.005
 
 
 def stability_index(expected: Sequence[float], seen: Sequence[float]) -> float:
-    """Population stability index of two histograms: Σ (seen - expected) ln(seen / expected) over the shares of bins.
+    """Compute the population stability index of two histograms of the same bins.
 
-    0 where they are alike. Shares are taken as at least 0.005, so that an empty bin does not make it infinite.
+    It is Σ (seen - expected) ln(seen / expected) over the fractions of the bins: 0 where they are alike. A fraction is
+    taken as at least 0.005, so that an empty bin does not make it infinite.
+
+    Args:
+        expected: count of each bin in training.
+        seen: count of each bin now.
     """
-    shares = [np.maximum(np.asarray(counts, float) / max(1, sum(counts)), LEAST_SHARE) for counts in (expected, seen)]
-    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    first, second = (np.maximum(np.asarray(counts, float) / max(1, sum(counts)), LEAST_FRACTION)
+                     for counts in (expected, seen))
+    return float(((second - first) * np.log(second / first)).sum())
 
 
 class Drift:
     """The last photographs against those of training.
 
     Args:
-        reference: what `reference_of` made; empty where the model has none.
+        reference: histograms that `reference_of` made of the training images; empty where the model has none.
 
     Raises:
-        ArtifactError: a reference that cannot be.
+        ArtifactError: the reference is damaged.
     """
 
     def __init__(self, reference: Mapping[str, Any]) -> None:
-        try:
-            self._reference = {name: ([float(edge) for edge in reference["measures"][name]["edges"]],
-                                      [int(count) for count in reference["measures"][name]["counts"]])
-                               for name in MEASURES} if reference else {}
-            if any(len(counts) != len(edges) + 1 or not sum(counts) for edges, counts in self._reference.values()):
-                raise ValueError("counts do not fit edges")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"the reference of the training images cannot be used: {error!r}",
-                                "what `ss_poc.bento_deploy` writes", "package the model again") from None
+        self._reference = _read(reference) if reference else {}
         self._seen: deque[dict[str, float]] = deque(maxlen=WINDOW)
         self._lock = threading.Lock()
 
     def add(self, measured: dict[str, float]) -> None:
-        """Take one photograph's measures in."""
+        """Take the measures of one photograph in, by name."""
         with self._lock:
             self._seen.append(measured)
 
     def report(self) -> dict[str, Any]:
-        """What was seen: for each measure the stability index, what chance alone would give, and both histograms.
+        """Compare the last photographs with those of training, measure by measure.
 
-        Chance gives (bins - 1) (1/n + 1/m) on average for n and m photographs (Yurdakul 2018); `shifted` is said where
-        the index less that is above 0.25, and never before 30 photographs.
+        Chance alone gives (bins - 1) (1/n + 1/m) on average for n and m photographs (Yurdakul 2018); `shifted` is true
+        where the index less that is above 0.25, and never before 30 photographs.
+
+        Returns:
+            `images` (number of photographs), `least` (30) and `measures`: of each its name, the stability `index`,
+            `chance`, `shifted`, and both histograms (`edges`, `expected`, `seen`).
         """
         with self._lock:
             seen = list(self._seen)
@@ -75,3 +77,16 @@ class Drift:
                           "shifted": len(seen) >= LEAST and index - chance > SHIFTED,
                           "edges": edges, "expected": expected, "seen": counts})
         return {"images": len(seen), "least": LEAST, "measures": found}
+
+
+def _read(reference: Mapping[str, Any]) -> dict[str, tuple[list[float], list[int]]]:
+    """Edges and counts of each measure."""
+    try:
+        found = {name: ([float(edge) for edge in reference["measures"][name]["edges"]],
+                        [int(count) for count in reference["measures"][name]["counts"]]) for name in MEASURES}
+        if any(len(counts) != len(edges) + 1 or not sum(counts) for edges, counts in found.values()):
+            raise ValueError("counts do not fit edges")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the reference of the training images cannot be used: {error!r}",
+                            "what `ss_poc.bento_deploy` writes", "package the model again") from None
+    return found

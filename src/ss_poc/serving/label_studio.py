@@ -1,4 +1,4 @@
-"""Label Studio's side of the service: what its ML backend asks.
+"""What Label Studio's ML backend needs: its images read, and predictions written as its regions.
 
 Protocol: `POST /setup`, `POST /predict`, `GET /health` (github.com/HumanSignal/label-studio-ml-backend).
 """
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 
 from ..core.config import ServeConfig
-from ..core.errors import ImageError
+from ..core.errors import RequestError
 from ..core.masks import mask_to_polygons
 from ..formats.label_studio import Control, results_of
 from ..inference.predictor import Prediction
@@ -26,7 +26,7 @@ FETCH_SECONDS = 20.0
 
 
 def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str, Any]]:
-    """What was found, as results of Label Studio: polygons where the interface has them, else brush strokes.
+    """Write a prediction as results of Label Studio: polygons where the interface has them, else brush strokes.
 
     A class is written with the first control that offers a label of its name; one that none offers is left out.
     """
@@ -43,34 +43,34 @@ def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str
 
 
 def image_name(reference: str) -> str:
-    """File name in a task's reference to its image."""
+    """Read the file name out of a task's reference to its image."""
     parts = urlsplit(reference)
     return Path(unquote(parse_qs(parts.query).get("d", [parts.path])[0])).name or "image"
 
 
 def load_image(reference: str, config: ServeConfig) -> bytes:
-    """Content of a task's image: inline data, a file of the folder Label Studio serves, or fetched from Label Studio.
+    """Read a task's image: inline data, a file of the folder Label Studio serves, or fetched from Label Studio.
 
     Nothing is fetched from anywhere but `label_studio_url`: a task must not make the service call other machines.
 
     Raises:
-        ImageError: the reference leads elsewhere, or to nothing.
+        RequestError: the reference leads elsewhere, or to nothing.
     """
     if reference.startswith("data:"):
         try:
             return base64.b64decode(reference.split(",", 1)[1], validate=True)
         except (IndexError, binascii.Error) as error:
-            raise ImageError("the task's data: address is damaged", "data:image/png;base64,…") from error
+            raise RequestError("the task's data: address is damaged", "data:image/png;base64,…") from error
     parts = urlsplit(reference)
     if parts.path.endswith("/data/local-files/") and config.label_studio_files:
         return _local(parse_qs(parts.query).get("d", [""])[0], Path(config.label_studio_files))
     home = urlsplit(config.label_studio_url)
     if not config.label_studio_url:
-        raise ImageError(f"the task's image is {reference[:100]!r}, and no Label Studio is named to fetch it from",
-                         "its address", "set SS_POC_LABEL_STUDIO_URL, and SS_POC_LABEL_STUDIO_TOKEN")
+        raise RequestError(f"the task's image is {reference[:100]!r}, and no Label Studio is named to fetch it from",
+                           "its address", "set SS_POC_LABEL_STUDIO_URL, and SS_POC_LABEL_STUDIO_TOKEN")
     if (parts.scheme or parts.netloc) and (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
-        raise ImageError(f"the task's image lies at {parts.scheme}://{parts.netloc}",
-                         f"an image of {config.label_studio_url}", "upload it to Label Studio")
+        raise RequestError(f"the task's image lies at {parts.scheme}://{parts.netloc}",
+                           f"an image of {config.label_studio_url}", "upload it to Label Studio")
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     return _fetch(f"{home.scheme}://{home.netloc}", "/" + path.lstrip("/"), config)
 
@@ -78,8 +78,8 @@ def load_image(reference: str, config: ServeConfig) -> bytes:
 def _local(name: str, root: Path) -> bytes:
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()) or not path.is_file():
-        raise ImageError(f"there is no file {name!r} in the folder of local files", "a file below it",
-                         "check SS_POC_LABEL_STUDIO_FILES")
+        raise RequestError(f"there is no file {name!r} in the folder of local files", "a file below it",
+                           "check SS_POC_LABEL_STUDIO_FILES")
     return path.read_bytes()
 
 
@@ -88,12 +88,12 @@ def _fetch(home: str, path: str, config: ServeConfig) -> bytes:
         with (httpx.Client(base_url=home, timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as client,
               client.stream("GET", path, headers=_authorization(client, config.label_studio_token)) as answer):
             if answer.status_code != 200:
-                raise ImageError(f"Label Studio answered {answer.status_code} for the task's image", "200",
-                                 "check SS_POC_LABEL_STUDIO_TOKEN")
+                raise RequestError(f"Label Studio answered {answer.status_code} for the task's image", "200",
+                                   "check SS_POC_LABEL_STUDIO_TOKEN")
             return _bounded(answer, config.max_bytes)
     except httpx.HTTPError as error:
-        raise ImageError(f"Label Studio does not answer: {error}", f"an image from {home}",
-                         "check SS_POC_LABEL_STUDIO_URL") from error
+        raise RequestError(f"Label Studio does not answer: {error}", f"an image from {home}",
+                           "check SS_POC_LABEL_STUDIO_URL") from error
 
 
 def _bounded(answer: httpx.Response, most: int) -> bytes:
@@ -101,7 +101,7 @@ def _bounded(answer: httpx.Response, most: int) -> bytes:
     for piece in answer.iter_bytes():
         data += piece
         if len(data) > most:
-            raise ImageError("the task's image is too large", f"at most {most} bytes", status=413)
+            raise RequestError("the task's image is too large", f"at most {most} bytes", status=413)
     return bytes(data)
 
 

@@ -9,7 +9,6 @@ import re
 import time
 import uuid
 from contextvars import ContextVar
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -18,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.errors import SegmentError, ServiceError
 from .metrics import REQUESTS, SECONDS, log_line
+from .state import Life, RequestNote
 
-__all__ = ["Guard", "Life", "Origins", "error_response"]
+__all__ = ["Guard", "Origins", "error_response"]
 
 ANNOTATOR_PORT = 8890
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -27,21 +27,8 @@ OPEN_PREFIXES = ("/page/", "/docs", "/openapi.json")
 _host: ContextVar[str] = ContextVar("host", default="")
 
 
-class Life:
-    """Where the service is in its life: `ready` after the first inference, `draining` once it was told to stop, and
-    `replaced` where another process has taken over its port: then the service goes on, though this process leaves."""
-
-    def __init__(self) -> None:
-        self.ready = self.draining = self.replaced = False
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether clients may go on asking at this address."""
-        return self.ready and (self.replaced or not self.draining)
-
-
 def error_response(error: SegmentError) -> JSONResponse:
-    """An error as json: `error`, `expected`, `to_do`."""
+    """Write an error as JSON (`error`, `expected`, `to_do`), with its HTTP status; 500 where it has none."""
     body = {"error": error.what, "expected": error.expected, "to_do": error.fix}
     headers = {}
     if isinstance(error, ServiceError) and error.retry_after:
@@ -74,8 +61,40 @@ class Origins(CORSMiddleware):
         return super().is_allowed_origin(origin)
 
 
+class _Exchange:
+    """One request and what becomes of it: its id, its note, and the status of its answer (0 before there is one)."""
+
+    def __init__(self, scope: Scope, send: Send, life: Life) -> None:
+        self.scope, self._send, self._life = scope, send, life
+        self.started, self.status, self.note = time.perf_counter(), 0, RequestNote()
+        given = Headers(scope=scope).get("x-request-id", "")
+        self.id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex[:16]
+        scope.setdefault("state", {})["note"] = self.note
+
+    async def send(self, message: Message) -> None:
+        """Pass a piece of the answer on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            changed = MutableHeaders(scope=message)
+            changed["X-Request-ID"] = self.id
+            if self._life.draining:  # so that the client's next request reaches whoever comes after us
+                changed["Connection"] = "close"
+        await self._send(message)
+
+    def log(self) -> None:
+        """Write the request's log line, and count it."""
+        seconds = time.perf_counter() - self.started
+        # The route's own pattern: paths are the client's, and would make numbers without end.
+        route = getattr(self.scope.get("route"), "path", "") or "other"
+        REQUESTS.labels(route, str(self.status)).inc()
+        SECONDS.labels(route).observe(seconds)
+        client = self.scope.get("client")
+        log_line("request", request_id=self.id, method=self.scope["method"], route=route, status=self.status,
+                 milliseconds=round(seconds * 1000, 1), client=client[0] if client else "", **self.note.values())
+
+
 class Guard:
-    """Innermost of the middlewares that see every request of the application.
+    """Innermost of the middlewares that see every request of the application: token, id, log line, last resort.
 
     Args:
         app: what answers.
@@ -91,43 +110,28 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex[:16]
-        note: dict[str, Any] = {}
-        scope.setdefault("state", {})["note"] = note
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                changed = MutableHeaders(scope=message)
-                changed["X-Request-ID"] = request_id
-                if self.life.draining:  # so that the client's next request reaches whoever comes after us
-                    changed["Connection"] = "close"
-            await send(message)
-
+        exchange = _Exchange(scope, send, self.life)
         try:
-            if self._may(scope, headers):
-                await self.app(scope, receive, answer)
+            if self._may(scope):
+                await self.app(scope, receive, exchange.send)
             else:
                 refusal = ServiceError("the token is missing or wrong", "the service's API_TOKEN",
                                        "send the header Authorization: Bearer TOKEN", 401)
-                await error_response(refusal)(scope, receive, answer)
+                await error_response(refusal)(scope, receive, exchange.send)
         except Exception as error:  # the last resort: whatever nobody foresaw is logged and named by its id
-            log_line("unexpected error", 40, error, request_id=request_id)
-            if not status:
-                await error_response(SegmentError("the service failed; its log tells why", fix=f"look for {request_id}")
-                                     )(scope, receive, answer)
+            log_line("unexpected error", 40, error, request_id=exchange.id)
+            if not exchange.status:
+                failure = SegmentError("the service failed; its log tells why", fix=f"look for {exchange.id}")
+                await error_response(failure)(scope, receive, exchange.send)
         finally:
-            self._note(scope, status, time.perf_counter() - started, request_id, note)
+            exchange.log()
 
-    def _may(self, scope: Scope, headers: Headers) -> bool:
+    def _may(self, scope: Scope) -> bool:
+        """Whether the request needs no token, or carries it."""
         if not self.token or scope["method"] == "OPTIONS" or scope["path"] == "/" or \
                 scope["path"].startswith(OPEN_PREFIXES):
             return True
-        kind, _, text = headers.get("authorization", "").partition(" ")
+        kind, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
         given = text.encode("latin-1")  # as it came: headers are bytes
         if kind.lower() == "basic":  # Label Studio's way: any user, the token as password
             try:
@@ -135,12 +139,3 @@ class Guard:
             except binascii.Error:
                 given = b""
         return hmac.compare_digest(given, self.token)
-
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: str, note: dict[str, Any]) -> None:
-        # The route's own pattern: paths are the client's, and would make numbers without end.
-        route = getattr(scope.get("route"), "path", "") or "other"
-        REQUESTS.labels(route, str(status)).inc()
-        SECONDS.labels(route).observe(seconds)
-        client = scope.get("client")
-        log_line("request", request_id=request_id, method=scope["method"], route=route, status=status,
-                 milliseconds=round(seconds * 1000, 1), client=client[0] if client else "", **note)

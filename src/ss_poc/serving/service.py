@@ -3,7 +3,7 @@
     bentoml serve deploy/KerasSegmentationService/segment/v_1 --port 8892
     curl -X POST http://127.0.0.1:8892/predict -F image=@photo.jpg
     python -m ss_poc.keras_segment --check      (inside a Bento's src/: is its model whole, does it find what it did?)
-    python -m ss_poc.keras_segment --fd 3 --lifeline 4      (one worker on a socket it is given; scripts/supervisor.py)
+    python -m ss_poc.keras_segment --fd 3 --lifeline 4      (one worker on a socket it is given; supervisor.py)
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from ..core.host import give_memory_back
 from ..core.images import decode_image
 from ..core.masks import decode_rle, dice
 from ..inference.predictor import Predictor
-from .app import Served, application
+from .app import application
 from .metrics import log_line, start_logging
+from .served import Served
+from .state import ServiceState
 
 __all__ = ["KerasSegmentationService", "main"]
 
@@ -77,7 +79,8 @@ def _config() -> ServeConfig:
 
 
 CONFIG = _config()
-APP = application(CONFIG)
+STATE = ServiceState.of(CONFIG)
+APP = application(STATE)
 
 
 @bentoml.service(
@@ -91,8 +94,8 @@ class KerasSegmentationService:
 
     def __init__(self) -> None:
         start_logging()
-        APP.state.served = load_served(CONFIG)
-        APP.state.life.ready = True
+        STATE.served = load_served(CONFIG)
+        STATE.life.ready = True
         drain_on_sigterm()
 
 
@@ -107,7 +110,7 @@ class Readiness:
         if scope["type"] != "http" or scope["path"] != "/readyz":
             await self.app(scope, receive, send)
             return
-        life, served = APP.state.life, getattr(APP.state, "served", None)
+        life, served = STATE.life, STATE.served
         body: dict[str, Any] = {"ready": life.takes_requests, "draining": life.draining}
         if served:
             body |= {"version": served.predictor.spec.version, "engine": served.predictor.engine,
@@ -124,7 +127,7 @@ def drain_on_sigterm() -> None:
     """At SIGTERM say for a while that this server is going, and serve on; then let the web server stop as it would."""
     if threading.current_thread() is not threading.main_thread():
         return
-    stop, loop, life = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop(), APP.state.life
+    stop, loop, life = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop(), STATE.life
 
     def drain(number: int, frame: FrameType | None) -> None:
         if not callable(stop):
@@ -155,4 +158,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         from .worker import serve
 
-        serve(BENTOML.to_asgi(), options.fd, options.lifeline, CONFIG, APP.state.life)
+        serve(BENTOML.to_asgi(), options.fd, options.lifeline, CONFIG, STATE.life)

@@ -12,14 +12,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from ..core.config import ServeConfig
-from ..core.errors import ImageError, ServiceError
+from ..core.errors import RequestError, ServiceError
 
 __all__ = ["Upload", "read_body", "read_files"]
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A part of a form: its field, the file's name and content; `is_file` is False for a text."""
+    """One field of a form: its name, the file's name and content; `is_file` is False for a text."""
 
     field: str
     name: str
@@ -33,37 +33,43 @@ class _Parser(MultiPartParser):
 
 
 async def read_files(request: Request, config: ServeConfig, count: Callable[[int], None], most: int) -> list[Upload]:
-    """All parts of a multipart request.
+    """Read all fields of a multipart form into memory.
 
     Args:
         request: with its body unread.
         config: limits of bytes and seconds.
-        count: told how many bytes came in; raises where the requests together become too many.
-        most: files that are taken.
+        count: called with the number of bytes of each piece that comes in; raises where all requests together hold
+            too many.
+        most: number of files that are taken.
 
     Raises:
-        ImageError: no form (400), another content type (415), too large (413).
+        RequestError: no form, or more than `most` files (400), another content type (415), too large (413).
         ServiceError: too slow (408), or no memory left for it (503).
     """
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data"):
-        raise ImageError(f"the request's content type is {kind or 'missing'}",
-                         "multipart/form-data with a file 'image'", "curl -X POST URL -F image=@photo.jpg",
-                         status=415 if kind else 400)
+        raise RequestError(f"the request's content type is {kind or 'missing'}",
+                           "multipart/form-data with a file 'image'", "curl -X POST URL -F image=@photo.jpg",
+                           status=415 if kind else 400)
     parser = _Parser(request.headers, _limited(request, config, count), max_files=most, max_fields=16)
     try:
         with anyio.fail_after(config.upload_timeout):
             form = await parser.parse()
             return [await _part(field, value) for field, value in form.multi_items()]
     except MultiPartException as error:
-        raise ImageError(f"the form cannot be read: {error.message}",
-                         f"multipart/form-data with at most {most} files") from error
+        raise RequestError(f"the form cannot be read: {error.message}",
+                           f"multipart/form-data with at most {most} files") from error
     except TimeoutError:
         raise _too_slow(config) from None
 
 
 async def read_body(request: Request, config: ServeConfig, count: Callable[[int], None]) -> bytes:
-    """The body of a request that is no form, within the same limits."""
+    """Read the body of a request that is no form, within the same limits.
+
+    Raises:
+        RequestError: too large (413).
+        ServiceError: as `read_files`.
+    """
     try:
         with anyio.fail_after(config.upload_timeout):
             return b"".join([piece async for piece in _limited(request, config, count)])
@@ -86,8 +92,8 @@ async def _part(field: str, value: UploadFile | str) -> Upload:
 
 async def _limited(request: Request, config: ServeConfig,
                    count: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
-    too_large = ImageError("the request is too large", f"at most {config.max_bytes} bytes",
-                           "send a smaller file, or raise SS_POC_MAX_BYTES", status=413)
+    too_large = RequestError("the request is too large", f"at most {config.max_bytes} bytes",
+                             "send a smaller file, or raise SS_POC_MAX_BYTES", status=413)
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > config.max_bytes:
         raise too_large

@@ -1,4 +1,9 @@
-"""One worker: serves an application on a socket that others hold as well, and leaves without dropping a request."""
+"""One worker: serves an application on a socket that others hold as well, and leaves without dropping a request.
+
+It builds on internals of uvicorn: `HttpToolsProtocol` with its `cycle`, `loop` and callbacks, and `Server` with its
+`startup`, `shutdown`, `servers` and `server_state`. So requirements-serve.txt pins uvicorn; read both
+before you change the pin.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..core.config import ServeConfig
-from .middleware import Life
+from .state import Life
 
 __all__ = ["serve"]
 

@@ -1,0 +1,89 @@
+"""Label Studio's ML backend: `/label-studio/setup`, `/label-studio/predict` and `/label-studio/health`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ...core.artifacts import SERVICE
+from ...core.errors import RequestError
+from ...core.images import decode_image
+from ...formats.label_studio import controls
+from ..answers import json_response
+from ..label_studio import load_image, regions
+from ..openapi import LABEL_STUDIO_PREDICT, LABEL_STUDIO_SETUP
+from ..state import RequestNote, ServiceState, note_of, state_of
+from ..uploads import read_body
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/label-studio")
+
+
+@router.post("/setup", openapi_extra=LABEL_STUDIO_SETUP, response_class=Response)
+async def ls_setup(request: Request) -> Response:
+    """Take a project in: its labelling interface must be one that regions can be written for."""
+    body = await _read_object(request)
+    interface = body.get("schema", "")
+    if not isinstance(interface, str):
+        raise RequestError("'schema' is no text", "the labelling interface")
+    if interface.strip():
+        controls(interface)
+    return json_response({"model_version": _version(state_of(request))})
+
+
+@router.post("/predict", openapi_extra=LABEL_STUDIO_PREDICT, response_class=Response)
+async def ls_predict(request: Request) -> Response:
+    """Propose regions for Label Studio's tasks."""
+    body = await _read_object(request)
+    tasks, interface = body.get("tasks"), body.get("label_config")
+    if not isinstance(tasks, list) or not isinstance(interface, str) or not all(
+            isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks):
+        raise RequestError("this is no request of Label Studio",
+                           '{"tasks": [{"data": {…}}], "label_config": "<View>…"}')
+    state, note = state_of(request), note_of(request)
+    results = [await state.gate.run(functools.partial(_propose, state, note, task["data"], interface),
+                                    state.config.timeout) for task in tasks]
+    return json_response({"results": results, "model_version": _version(state)})
+
+
+@router.get("/health", summary="Label Studio's question")
+async def ls_health(request: Request) -> dict[str, str]:
+    """Whether the model can be asked, in Label Studio's words."""
+    return {"status": "UP", "model_class": SERVICE}
+
+
+def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], interface: str) -> dict[str, Any]:
+    """Regions for one task; runs in a thread."""
+    offered = controls(interface)
+    reference = data.get(offered[0].value)
+    if not isinstance(reference, str):
+        raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
+    image = decode_image(load_image(reference, state.config), state.config.max_pixels)
+    prediction = state.model.predictor.predict(image)
+    found = regions(prediction, offered)
+    note.labels = prediction.verdict["labels"]
+    return {"result": found, "score": max((item["score"] for item in found), default=0.0),
+            "model_version": _version(state)}
+
+
+def _version(state: ServiceState) -> str:
+    spec = state.model.predictor.spec
+    return f"{spec.name} {spec.version}"
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
+    state = state_of(request)
+    with state.gate.holding() as count:
+        data = await read_body(request, state.config, count)
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request is no json: {str(error)[:100]}", "what Label Studio sends") from error
+    if not isinstance(body, dict):
+        raise RequestError("the request is no json object", "what Label Studio sends")
+    return body

@@ -1,0 +1,42 @@
+"""What is served, and whether its input still looks as in training: `/info`, `/drift.json`, `/samples/…`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, Response
+
+from ...core.errors import RequestError
+from ..state import state_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+@router.get("/info", summary="The model, its scores and the limits")
+async def info(request: Request) -> dict[str, Any]:
+    """The model, its scores, its engine, its samples and the limits."""
+    served, config = state_of(request).model, state_of(request).config
+    spec = served.predictor.spec
+    return {"name": spec.name, "version": spec.version, "labels": spec.labels, "colors": spec.colors,
+            "size_hw": spec.size_hw, "scale": spec.scale, "network": spec.network, "engine": served.predictor.engine,
+            "engines_refused": served.predictor.refused, "scores": served.card.get("scores", {}),
+            "thresholds": [rule.proba for rule in served.predictor.rules], "samples": served.samples,
+            "limits": {"bytes": config.max_bytes, "pixels": config.max_pixels, "images": config.max_images}}
+
+
+@router.get("/drift.json", summary="The last images against those of training")
+async def drift(request: Request) -> dict[str, Any]:
+    """The last images of this worker against those of training."""
+    return state_of(request).model.drift.report()
+
+
+@router.get("/samples/{name}", response_class=FileResponse, include_in_schema=False)
+async def sample(request: Request, name: str) -> Response:
+    """One of the photographs that came with the model."""
+    served = state_of(request).model
+    if name not in served.samples:
+        raise RequestError(f"there is no sample {name[:100]!r}", "one that /info names", status=404)
+    return FileResponse(served.folder / "samples" / name)

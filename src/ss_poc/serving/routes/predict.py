@@ -1,0 +1,147 @@
+"""From an uploaded image to its answer: `/predict` and `/predict_batch`."""
+
+from __future__ import annotations
+
+import functools
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ...core.errors import ImageError, RequestError
+from ...core.images import encode_image, open_image
+from ...core.masks import draw_overlay
+from ...inference.predictor import Prediction
+from ..answers import answer, coco, json_response, label_map, probability_maps
+from ..collector import ReceivedImage
+from ..openapi import BATCH, PREDICT
+from ..state import RequestNote, ServiceState, note_of, state_of
+from ..uploads import Upload, read_files
+
+__all__ = ["FORMATS", "router"]
+
+FORMATS = ("json", "png", "mask", "coco")
+# Images of more pixels go through one at a time: they take about 20 bytes a pixel.
+LARGE = 16_000_000
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What the address asks for: the answer's format, a threshold in place of the model's own, probability maps."""
+
+    format: str
+    threshold: float | None
+    maps: bool
+
+
+@router.post("/predict", openapi_extra=PREDICT, response_class=Response)
+async def predict(request: Request) -> Response:
+    """Segment one image."""
+    started, state = time.perf_counter(), state_of(request)
+    query = _read_query(request)
+    state.gate.check()
+    with state.gate.holding() as count:
+        upload = _the_image(await read_files(request, state.config, count, most=1))
+        work = functools.partial(_respond, state, note_of(request), upload, query, started)
+        return await state.gate.run(work, state.config.timeout)
+
+
+@router.post("/predict_batch", openapi_extra=BATCH, response_class=Response)
+async def predict_batch(request: Request) -> Response:
+    """Segment several images; one that is broken does not fail the others."""
+    state, query = state_of(request), _read_query(request)
+    if query.format not in ("json", "coco"):
+        raise RequestError(f"format is {query.format!r}", "json or coco, which can hold several answers")
+    state.gate.check()
+    with state.gate.holding() as count:
+        uploads = await read_files(request, state.config, count, most=state.config.max_images)
+        files = [upload for upload in uploads if upload.is_file]
+        if not files:
+            raise RequestError("there is no file in the form", "one or more images",
+                               "curl -F image=@a.jpg -F image=@b.jpg")
+        work = functools.partial(_respond_each, state, note_of(request), files, query)
+        return json_response({"results": await state.gate.run(work, state.config.timeout)})
+
+
+def _read_query(request: Request) -> _Query:
+    accepts_picture = request.headers.get("accept", "").startswith("image/png")
+    kind = request.query_params.get("format", "png" if accepts_picture else "json")
+    if kind not in FORMATS:
+        raise RequestError(f"format is {kind!r}", "one of " + ", ".join(FORMATS))
+    maps = request.query_params.get("maps", "0")
+    if maps not in ("0", "1"):
+        raise RequestError(f"maps is {maps!r}", "0 or 1")
+    return _Query(kind, _threshold(request.query_params.get("threshold")), maps == "1")
+
+
+def _threshold(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = float("nan")
+    if not 0 <= threshold <= 1:
+        raise RequestError(f"threshold is {text!r}", "a number from 0 to 1")
+    return threshold
+
+
+def _the_image(uploads: list[Upload]) -> Upload:
+    found = next((upload for upload in uploads if upload.field == "image"), None)
+    if found is None or not found.is_file:
+        what = "there is no file 'image' in the form" if found is None else "'image' is a text, not a file"
+        raise RequestError(what, "the image as a file", "curl -X POST URL -F image=@photo.jpg")
+    return found
+
+
+def _see(state: ServiceState, data: bytes, threshold: float | None) -> tuple[ReceivedImage, Prediction]:
+    """Decode an image, predict, and record it; runs in a thread."""
+    opened = open_image(data, state.config.max_pixels)
+    height, width = opened.size_hw
+    with state.large if height * width > LARGE else nullcontext():
+        image = ReceivedImage(data, opened.decode(), opened.orientation)
+        prediction = state.model.predictor.predict(image.rgb, threshold)
+        state.model.record(image, prediction)
+    return image, prediction
+
+
+def _respond(state: ServiceState, note: RequestNote, upload: Upload, query: _Query, started: float) -> Response:
+    image, prediction = _see(state, upload.data, query.threshold)
+    note.bytes, (note.height, note.width) = len(upload.data), image.rgb.shape[:2]
+    note.labels = prediction.verdict["labels"]
+    if query.format == "png":
+        overlay = draw_overlay(image.rgb, state.model.predictor.spec.colors, outlined=prediction.mask,
+                               filled=prediction.mask)
+        return Response(encode_image(overlay, ".png"), media_type="image/png")
+    if query.format == "mask":
+        return Response(encode_image(label_map(prediction), ".png"), media_type="image/png")
+    body = _body(state, prediction, upload.name, query, started)
+    if query.maps:
+        body["maps"] = probability_maps(prediction)
+    return json_response(body)
+
+
+def _body(state: ServiceState, prediction: Prediction, name: str, query: _Query, started: float) -> dict[str, Any]:
+    if query.format == "coco":
+        return coco(prediction, state.model.predictor, name)
+    return answer(prediction, state.model.predictor, name, started)
+
+
+def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], query: _Query) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for upload in files:
+        started = time.perf_counter()
+        try:
+            _, prediction = _see(state, upload.data, query.threshold)
+            body = _body(state, prediction, upload.name, query, started)
+            results.append({"name": upload.name, "status": 200, **body})
+        except ImageError as error:
+            results.append({"name": upload.name, "status": error.status, "error": error.what,
+                            "expected": error.expected, "to_do": error.fix})
+    note.images, note.failed = len(files), sum(result["status"] != 200 for result in results)
+    return results

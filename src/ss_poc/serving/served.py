@@ -1,0 +1,55 @@
+"""A model and what goes with it while it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.config import ServeConfig
+from ..inference.appearance import measure
+from ..inference.predictor import Prediction, Predictor
+from .collector import Collector, ReceivedImage
+from .drift import Drift
+from .metrics import BRIGHTNESS, CONFIDENCE, CONTRAST, FOUND, IMAGES
+
+__all__ = ["Served"]
+
+
+class Served:
+    """A model and what goes with it: samples, drift, the collector.
+
+    Args:
+        predictor: the model.
+        folder: of the model, with `samples/` and `card.json`.
+        card: what is told of the model: scores, and the reference of the training images.
+        config: of the service.
+
+    Raises:
+        ArtifactError: the reference of the training images is damaged.
+    """
+
+    def __init__(self, predictor: Predictor, folder: Path, card: Mapping[str, Any], config: ServeConfig) -> None:
+        self.predictor, self.folder, self.card = predictor, folder, card
+        self.drift = Drift(card.get("reference") or {})
+        self.collector = Collector(Path(config.collect_path), predictor.spec, config.collect,
+                                   config.collect_days) if config.collect else None
+
+    @property
+    def samples(self) -> list[str]:
+        """Names of the photographs that came with the model."""
+        return [item["name"] for item in self.card.get("samples", [])]
+
+    def record(self, image: ReceivedImage, prediction: Prediction) -> None:
+        """Count an image, compare it with those of training, keep it if it is worth it."""
+        measured = measure(image.rgb, prediction.probability)
+        verdict = prediction.verdict
+        IMAGES.labels("defect" if verdict["defect"] else "clean").inc()
+        for label in verdict["labels"]:
+            FOUND.labels(label).inc()
+        BRIGHTNESS.observe(measured["brightness"])
+        CONTRAST.observe(measured["contrast"])
+        CONFIDENCE.observe(measured["confidence"])
+        self.drift.add(measured)
+        if self.collector:
+            self.collector.offer(image, prediction, 1 - measured["confidence"])

@@ -1,0 +1,111 @@
+"""What the application knows: its settings, its life, its limits, the model; and what is noted of each request."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+from ..core.config import ServeConfig
+from ..core.errors import ServiceError
+from .admission import Gate
+from .served import Served
+
+__all__ = ["Life", "RequestNote", "ServiceState", "note_of", "state_of"]
+
+# Bytes of all request bodies in memory together, in units of the largest single one.
+BODIES_AT_ONCE = 8
+
+
+class Life:
+    """Where the service is in its life.
+
+    Attributes:
+        ready: true after the first inference.
+        draining: true once it was told to stop.
+        replaced: true where another process has taken over its port: the service goes on, though this process leaves.
+    """
+
+    def __init__(self) -> None:
+        self.ready = self.draining = self.replaced = False
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether clients may go on asking at this address."""
+        return self.ready and (self.replaced or not self.draining)
+
+
+@dataclass
+class RequestNote:
+    """What a route notes of its request for the log; nothing of what the image shows.
+
+    Attributes:
+        bytes: size of the image file.
+        height: of the image as it is shown, in pixels.
+        width: of the image as it is shown, in pixels.
+        labels: classes that were found.
+        images: number of images in a batch.
+        failed: number of images in a batch that could not be read.
+        reason: why the request was refused.
+    """
+
+    bytes: int | None = None
+    height: int | None = None
+    width: int | None = None
+    labels: list[str] | None = None
+    images: int | None = None
+    failed: int | None = None
+    reason: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """What was noted, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass
+class ServiceState:
+    """All that routes and middleware share.
+
+    Attributes:
+        config: settings of the service.
+        gate: how many requests may be inside at once.
+        life: ready, draining or replaced.
+        large: held while a large image is worked on, so that there is one at a time.
+        served: the model; None until it is loaded.
+    """
+
+    config: ServeConfig
+    gate: Gate
+    life: Life = field(default_factory=Life)
+    large: threading.Lock = field(default_factory=threading.Lock)
+    served: Served | None = None
+
+    @classmethod
+    def of(cls, config: ServeConfig) -> ServiceState:
+        """State of a service that has no model yet."""
+        return cls(config, Gate(config.concurrency, config.engine_threads + 1, BODIES_AT_ONCE * config.max_bytes))
+
+    @property
+    def model(self) -> Served:
+        """The model that is served.
+
+        Raises:
+            ServiceError: it is not loaded yet (503).
+        """
+        if self.served is None:
+            raise ServiceError("the model is not loaded yet", "a service that is ready", "ask again in 1 s", 503, 1)
+        return self.served
+
+
+def state_of(request: Request) -> ServiceState:
+    """State of the application that a request was sent to."""
+    state: ServiceState = request.app.state.service
+    return state
+
+
+def note_of(request: Request) -> RequestNote:
+    """Note of a request; the `Guard` logs it."""
+    note: RequestNote = request.state.note
+    return note
