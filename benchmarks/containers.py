@@ -39,8 +39,9 @@ def main() -> None:
     ways = {"container": (["docker", "run", "--rm", "--name", "ss-poc-benchmark", "-p", f"127.0.0.1:{PORT}:8892",
                            "--read-only", "--tmpfs", "/tmp", "--tmpfs", "/state", serving],
                           ["docker", "stop", "ss-poc-benchmark"]),
-            "process": ([".venv-serve/bin/python", "scripts/supervisor.py", "run", str(STATE), "--host", "127.0.0.1",
-                         "--port", str(PORT), "--python", ".venv-serve/bin/python", "--version", options.version], [])}
+            "process": ([".venv-serve/bin/python", "src/ss_poc/serving/supervisor.py", "run", str(STATE), "--host",
+                         "127.0.0.1", "--port", str(PORT), "--python", ".venv-serve/bin/python", "--version",
+                         options.version], [])}
     found: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.rounds):
         for way, (start, stop) in ways.items():

@@ -18,8 +18,8 @@ leave_strangers_alone() {
 
 prepare() {
     choose_gpu
-    build_image "$image" Dockerfile.serve requirements-serve.lock requirements-serve-gpu.txt scripts/supervisor.py \
-        scripts/python.sh scripts/image_packages.sh "$bento"
+    build_image "$image" Dockerfile.serve requirements-serve.lock requirements-serve-gpu.txt \
+        src/ss_poc/serving/supervisor.py scripts/python.sh scripts/image_packages.sh "$bento"
 }
 
 # The settings of the service that are set here, as -e NAME: values stay out of the list of processes.

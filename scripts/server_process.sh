@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2154  # serve.sh, which sources this, sets state, port, version, follow
-# The process that serves (scripts/supervisor.py): start, ask, stop, look. server_container.sh has the same words.
-server="$(pwd)/.venv-serve/bin/python"
+# The process that serves (supervisor.py): start, ask, stop, look. server_container.sh has the same words.
+server="$(pwd)/.venv-serve/bin/python" supervisor=src/ss_poc/serving/supervisor.py
 
-ask() { "$server" scripts/supervisor.py ask "$state" "$@"; }
+ask() { "$server" "$supervisor" ask "$state" "$@"; }
 owner() { say "process $(cat "$state/pid")"; }
 before_exchange() { :; }
 
@@ -40,7 +40,7 @@ launch() {
     previous=$(sed -n 's/.*"previous": "\([^"]*\)".*/\1/p' "$state/served.json" 2>/dev/null || true)
     SS_POC_COLLECT_PATH="${SS_POC_COLLECT_PATH:-$(pwd)/coco-annotator/datasets/collected}" \
         SS_POC_LABEL_STUDIO_FILES="${SS_POC_LABEL_STUDIO_FILES:-$(pwd)/coco-annotator/datasets}" \
-        nohup setsid "$server" scripts/supervisor.py run "$state" --host "${HOST:-0.0.0.0}" --port "$port" \
+        nohup setsid "$server" "$supervisor" run "$state" --host "${HOST:-0.0.0.0}" --port "$port" \
         --python "$server" --version "$version" --previous "$previous" >"$state/start.log" 2>&1 </dev/null &
     starting=$!
     printf 'starting version %s on port %s ' "$version" "$port" && tries=0

@@ -1,4 +1,4 @@
-"""scripts/supervisor.py with real models: versions exchanged under load, bad ones refused, dead workers replaced."""
+"""ss_poc.serving.supervisor with real models: versions exchanged under load, bad ones refused, the dead replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import httpx
 import pytest
 from served import Load, free_port, resident_mb
 
-SUPERVISOR = Path(__file__).resolve().parents[2] / "scripts" / "supervisor.py"
+SUPERVISOR = Path(__file__).resolve().parents[2] / "src/ss_poc/serving/supervisor.py"
 STATE = "deploy/.server/test"
 
 

@@ -1,7 +1,10 @@
-"""Keeps a version served on a port, and exchanges it for another without dropping a request. Needs Python alone.
+"""Keeps a version served on a port, and exchanges it for another without dropping a request.
 
-    python scripts/supervisor.py run deploy/.server/8892 --port 8892 --python .venv-serve/bin/python --version v_1
-    python scripts/supervisor.py ask deploy/.server/8892 deploy v_2         (or: rollback, status, stop)
+    python supervisor.py run deploy/.server/8892 --port 8892 --python .venv-serve/bin/python --version v_1
+    python supervisor.py ask deploy/.server/8892 deploy v_2         (or: rollback, status)
+
+It needs the standard library alone and imports nothing of this package: the serving image holds a copy of this file.
+`python -m ss_poc.serving.supervisor` is the same command.
 
 The listening socket is opened once, here, and handed to the workers of whichever version is served: while those of one
 version leave, those of the next take requests from the same queue. Workers that die are started again.
@@ -27,6 +30,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+__all__ = ["Failure", "Supervisor", "Worker", "main"]
+
 BENTOS = Path("deploy/KerasSegmentationService/segment")
 READY_SECONDS, STOP_SECONDS = 120.0, 75.0
 LOG_BYTES, LOG_FILES = 10_000_000, 5
@@ -39,7 +44,14 @@ class Failure(Exception):
 
 
 class Worker:
-    """One process that serves a version on the shared socket."""
+    """One process that serves a version on the shared socket.
+
+    Args:
+        python: interpreter that has what a Bento needs.
+        version: folder name of the Bento.
+        listening: the shared socket.
+        environment: of the process.
+    """
 
     def __init__(self, python: str, version: str, listening: socket.socket, environment: dict[str, str]) -> None:
         self.version, self.started = version, time.monotonic()
@@ -61,7 +73,11 @@ class Worker:
             LOG.info(text)
 
     def wait_ready(self, seconds: float) -> None:
-        """Return once the worker takes requests; Failure with its last words where it does not."""
+        """Return once the worker takes requests.
+
+        Raises:
+            Failure: it does not within that time; the text ends with the last lines of its log.
+        """
         self.lifeline.settimeout(seconds)
         try:
             word = self.lifeline.recv(5)
@@ -74,7 +90,12 @@ class Worker:
             raise Failure(f"version {self.version} could not be started:\n" + "\n".join(self.last_lines))
 
     def stop(self, seconds: float, replaced: bool = False) -> None:
-        """Let it answer what it has accepted, for so many seconds at most; say whether others serve in its place."""
+        """Let the worker answer what it has accepted, then end it.
+
+        Args:
+            seconds: how long it may take; after that it is killed. 0: now.
+            replaced: others serve in its place, so that it may take longer over its open connections.
+        """
         if replaced:
             with contextlib.suppress(OSError):  # it may be dead
                 self.lifeline.send(b"r")
@@ -89,7 +110,12 @@ class Worker:
 
 
 class Supervisor:
-    """The socket, and the workers of the version that is served."""
+    """The listening socket, and the workers of the version that is served.
+
+    Args:
+        options: `state` (folder), `python`, `host` and `port` of the command line. `SS_POC_WORKERS` is the number of
+            workers.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.state, self.python = Path(options.state), str(Path(options.python).absolute())
@@ -106,7 +132,11 @@ class Supervisor:
             self.environment["PROMETHEUS_MULTIPROC_DIR"] = self.metrics
 
     def start(self, version: str) -> list[Worker]:
-        """Workers of a version, ready; Failure, and none of them left, if one is not."""
+        """Start the workers of a version and return them once all are ready.
+
+        Raises:
+            Failure: there is no such version, or one of them does not get ready; none of them is left then.
+        """
         if not (BENTOS / version / "bento.yaml").is_file():
             raise Failure(f"there is no version {version}")
         workers = [Worker(self.python, version, self.listening, self.environment) for _ in range(self.count)]
@@ -120,7 +150,11 @@ class Supervisor:
         return workers
 
     def exchange(self, version: str) -> str:
-        """Serve another version (or the same one, packaged anew) in place of what is served."""
+        """Serve another version (or the same one, packaged anew) in place of what is served; return what to tell.
+
+        Raises:
+            Failure: it could not be started; what was served is served still.
+        """
         with self.lock:
             new = self.start(version)
             old, self.workers = self.workers, new
@@ -131,19 +165,23 @@ class Supervisor:
         return f"version {version} is served" + (f", in place of {self.previous}" if self.previous else "")
 
     def rollback(self) -> str:
-        """Serve the version before this one again."""
+        """Serve the version before this one again; return what to tell.
+
+        Raises:
+            Failure: there is none, or it could not be started.
+        """
         if not self.previous:
             raise Failure("there is no version to go back to")
         return self.exchange(self.previous)
 
     def note(self) -> None:
-        """Write down what is served, for whoever starts the server next."""
+        """Write down which version is served and which came before, for the next start."""
         temporary = self.state / ".served.json"
         temporary.write_text(json.dumps({"version": self.version, "previous": self.previous}))
         temporary.replace(self.state / "served.json")
 
     def status(self) -> str:
-        """What is served, by which processes, since when, and what came before."""
+        """Tell which version is served, by which processes, since when, and which version came before."""
         alive = [worker for worker in self.workers if worker.process.poll() is None]
         age = min((time.monotonic() - worker.started for worker in alive), default=0)
         lines = [f"version {self.version} is served by {len(alive)} of {self.count} workers "
@@ -155,7 +193,7 @@ class Supervisor:
         return "\n".join(lines)
 
     def watch(self) -> None:
-        """Start workers again that died, later and later where they keep dying, until the server is told to stop."""
+        """Start workers again that died, until the server is told to stop; the pause grows while they keep dying."""
         while not self.leaving.wait(0.1):
             with self.lock:
                 dead = [worker for worker in self.workers if worker.process.poll() is not None]
@@ -170,7 +208,7 @@ class Supervisor:
             self.replace(dead[0])
 
     def replace(self, dead: Worker) -> None:
-        """Start a worker in place of one that died, unless its version is gone meanwhile."""
+        """Start a worker in place of one that died, unless another version is served by now."""
         with self.lock:
             if dead not in self.workers:
                 return
@@ -184,7 +222,7 @@ class Supervisor:
             LOG.error("%s", failure)
 
     def stop(self) -> None:
-        """Stop taking connections, answer what was accepted, leave nothing behind."""
+        """Take no more connections, answer what was accepted, remove what only a running server needs."""
         self.leaving.set()
         self.listening.close()
         with self.lock:
@@ -195,7 +233,7 @@ class Supervisor:
 
 
 def stop_all(workers: list[Worker], seconds: float, replaced: bool = False) -> None:
-    """Stop workers side by side."""
+    """Stop workers side by side, see `Worker.stop`."""
     threads = [threading.Thread(target=worker.stop, args=(seconds, replaced)) for worker in workers]
     for thread in threads:
         thread.start()
@@ -223,7 +261,7 @@ def listen(supervisor: Supervisor) -> None:
 
 
 def carry_out(supervisor: Supervisor, words: list[str]) -> str:
-    """Do what `ask` was told, and say so."""
+    """Carry one command out and return what to tell."""
     verbs: dict[str, Any] = {"deploy": supervisor.exchange, "rollback": supervisor.rollback,
                              "status": supervisor.status}
     if not words or words[0] not in verbs:
