@@ -101,7 +101,7 @@ class RunPaths:
         if not isinstance(state, dict) or not isinstance(state.get("best_model"), str):
             raise ArtifactError(f"{self.model / 'state.json'} names no model", "what `ss_poc.train` writes",
                                 "train again with --overwrite")
-        path = self.model / state["best_model"]
+        path: Path = self.model / state["best_model"]
         if not path.is_file():
             raise ArtifactError(f"the model {path} is missing", "the file that model/state.json names",
                                 "train again with --overwrite")

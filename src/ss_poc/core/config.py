@@ -294,7 +294,7 @@ def format_size(size_hw: Sequence[int]) -> str:
     return f"{size_hw[0]}x{size_hw[1]}"
 
 
-def _default(item: Field) -> Any:
+def _default(item: Field[Any]) -> Any:
     return None if item.default is MISSING else item.default
 
 

@@ -102,7 +102,8 @@ def polygons_to_mask(polygons: Sequence[Sequence[float]], size_hw: Sequence[int]
     height, width = int(size_hw[0]), int(size_hw[1])
     if not polygons:
         return np.zeros((height, width), bool)
-    return coco_mask.decode(_merged_rle(polygons, height, width)).astype(bool)
+    mask: np.ndarray = coco_mask.decode(_merged_rle(polygons, height, width)).astype(bool)
+    return mask
 
 
 def polygons_area(polygons: Sequence[Sequence[float]], size_hw: Sequence[int]) -> int:
@@ -111,7 +112,9 @@ def polygons_area(polygons: Sequence[Sequence[float]], size_hw: Sequence[int]) -
 
 
 def _merged_rle(polygons: Sequence[Sequence[float]], height: int, width: int) -> dict[str, Any]:
-    return coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
+    parts = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width)
+    merged: dict[str, Any] = coco_mask.merge(parts)
+    return merged
 
 
 def mask_to_polygons(mask_hw: np.ndarray) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""What an operator sees of the service: one log line a request, and numbers for Prometheus. Nothing of an image."""
+"""What operators see of the service: one log line for each request, and numbers for Prometheus. No image content."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _JsonLines(logging.Formatter):
 
 
 def start_logging() -> None:
-    """Write what the service and its server log to stderr, a json a line."""
+    """Write the log of the service and of its web server to stderr, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     for name, level in (("ss_poc.service", logging.INFO), ("uvicorn", logging.WARNING), ("bentoml", logging.WARNING)):
@@ -68,14 +68,21 @@ def start_logging() -> None:
 
 
 def log_line(event: str, level: int = logging.INFO, error: BaseException | None = None, **values: Any) -> None:
-    """Log one event with its values."""
+    """Log one event.
+
+    Args:
+        event: what happened.
+        level: 20 (information), 30 (warning) or 40 (error).
+        error: whose traceback is logged as well.
+        values: written beside the event, by name; they must be JSON.
+    """
     LOG.log(level, event, extra={"values": values}, exc_info=error)
 
 
 def metrics_text() -> bytes:
-    """All numbers in Prometheus' text format, of all workers where there are several."""
+    """Write all numbers in Prometheus' text format, summed over the worker processes where there are several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
     return generate_latest(registry)
