@@ -378,7 +378,7 @@ BOMBS = {
     "tiff": tiff("<", 60_000, 60_000, b"\0", {}),
     "tiff tile": tiff("<", 10, 10, zlib.compress(bytes(10**6)), {259: 8, 322: 40_000, 323: 40_000}),
 }
-EAT = ("import json, resource, sys\nfrom pathlib import Path\nfrom ss_poc.errors import ImageError\n"
+EAT = ("import json, resource, sys\nfrom pathlib import Path\nfrom ss_poc.core.errors import ImageError\n"
        "from ss_poc.core.images import decode_image, header, verify_image\n"
        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nfound = {}\n"
        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
