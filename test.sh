@@ -6,7 +6,10 @@ usage() {
     cat <<'TEXT'
 usage: sh test.sh [arguments of pytest]
 
-Sets .venv and .venv-serve up and runs ruff, mypy and the tests.
+Sets up .venv and .venv-serve, runs ruff, mypy and the tests, two files at a time. Tests over a minute are left out.
+  sh test.sh -m ""      all tests
+  sh test.sh -n 0       one file after the other, as a debugger needs it
+  sh test.sh -k NAME    tests with NAME in their names
 TEXT
 }
 

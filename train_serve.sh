@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 usage: sh train_serve.sh [flags of trainer.sh]
 
-Runs trainer.sh, then server.sh, then asks the service about one photograph and shows the answer.
-A finished run of the same name and settings is used again; PORT chooses another port than 8892.
+Runs trainer.sh, then server.sh, then sends one photograph to the service and shows the answer.
+It does not train again if there is a finished run of the same name and settings. PORT sets the port (default 8892).
 TEXT
 }
 

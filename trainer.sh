@@ -2,14 +2,14 @@
 # COCO json → trained, optimised model under result/, and its Bento under deploy/.
 set -eu
 
-# --- yours to edit; each may come from the environment (epoch=100 sh trainer.sh) or as a flag (--epoch 100) instead ---
+# --- edit these, or set them in the environment (epoch=100 sh trainer.sh), or give them as flags (--epoch 100) --------
 : "${json_path:=}"      # COCO json; empty: the newest .exports/*.json of img_path
-: "${img_path:=}"       # folder of the images; empty: the demo data set, made on first use
-: "${img_dir_name:=}"   # name of the data set in result/; empty: last part of img_path
+: "${img_path:=}"       # folder of the photographs; empty: the demo data set, drawn on first use
+: "${img_dir_name:=}"   # name of the data set in result/; empty: name of the last folder in img_path
 : "${model_name:=v_1}"  # name of this version
-: "${budget:=}"         # time to train in, such as 15m; empty: epochs are counted; on the demo data set 3m
-: "${epoch:=}"          # upper bound of epochs where there is no budget; empty: 50
-: "${batch_size:=}"     # images a step; empty: chosen from memory
+: "${budget:=}"         # time for the training, such as 15m; empty: training counts epochs (3m on the demo data set)
+: "${epoch:=}"          # highest number of epochs, if there is no budget; empty: 50
+: "${batch_size:=}"     # crops per step; empty: chosen
 # ----------------------------------------------------------------------------------------------------------------------
 
 DEMO=coco-annotator/datasets/demo
@@ -21,12 +21,13 @@ usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
        sh trainer.sh wheelhouse   fill wheelhouse/ with all packages, for a machine without internet
 
-Trains on labelled photographs, exports the model, finds the best post-processing and the fastest engine, writes a report
-and packages it. Without img_path it makes a demo data set and trains on that.
-  --reuse       use a finished run of this name, go on with an interrupted one
-  --overwrite   throw an earlier run of this name away
-MODE=docker, MODE=native or MODE=auto (the default: Docker where an engine answers) say where; GPU=yes or GPU=no whether
-containers get the GPU.
+Trains on labelled photographs, exports the model, finds the best post-processing and the fastest engine, writes a
+report and packages the model. Without img_path it draws a demo data set and trains on that.
+  --reuse       use a finished run of this name, or continue an interrupted one
+  --resume      continue an interrupted run of this name
+  --overwrite   throw away an earlier run of this name
+MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
+GPU=yes gives containers the GPU, GPU=no does not.
 TEXT
 }
 

@@ -19,7 +19,7 @@ from ss_poc.networks.model import build_model
 from ss_poc.optimising.export import convert
 
 import onnxruntime  # isort: skip
-import tensorflow as tf  # isort: skip  (after ss_poc.model, which loads it quietly)
+import tensorflow as tf  # isort: skip  (after ss_poc.networks, which loads it quietly)
 
 
 def main() -> None:

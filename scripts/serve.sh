@@ -7,16 +7,16 @@ usage() {
 usage: sh server.sh [start | deploy NAME | rollback | stop | status | logs [-f]] [--service_version NAME] [--port N]
        sh server.sh bundle NAME | load FILE
 
-  start     serve the version (default v_1) on the port (default 8892); exchanges another version served there
-  deploy    the same for the version NAME: it is started beside the one that serves, tried on its samples, and takes
-            over without a dropped request; if it is bad, the old one goes on
+  start     serve the version (default v_1) on the port (default 8892); it replaces another version on this port
+  deploy    serve the version NAME: it starts beside the old version, is checked on its samples, and takes over without
+            a dropped request; if the check fails, the old version goes on
   rollback  serve the version before the last deploy again
-  stop      stop what is served there, once it has answered what it accepted
-  status    what is served there; exit 0 if it answers, 3 if nothing does
-  logs      its log; -f to follow it
-  bundle    write the image of a version into one file, with a checksum beside it, for a host without internet
-  load      check such a file, load it, and serve its version
-MODE=docker, MODE=native or MODE=auto (the default: Docker where an engine answers) say where.
+  stop      stop the service after it has answered all requests that it accepted
+  status    show what is served on the port; exit 0 if it answers, 3 if nothing does
+  logs      show the log of the service; -f follows it
+  bundle    write the image of a version and its checksum into files, for a host without internet
+  load      check a file that bundle wrote, load it, and serve its version
+MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 TEXT
 }
 

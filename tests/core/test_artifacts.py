@@ -237,7 +237,7 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
 def test_a_killed_writer_leaves_the_old_file_whole_and_its_leftover_is_removed(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    script = ("import sys, time\nfrom pathlib import Path\nfrom ss_poc.artifacts import atomic_path\n"
+    script = ("import sys, time\nfrom pathlib import Path\nfrom ss_poc.core.artifacts import atomic_path\n"
               "with atomic_path(Path(sys.argv[1])) as temporary:\n"
               "    temporary.write_text('half')\n    print('writing', flush=True)\n    time.sleep(60)\n")
     with subprocess.Popen([sys.executable, "-c", script, str(path)], env={**os.environ, "PYTHONPATH": str(SOURCE)},

@@ -21,7 +21,7 @@ from ss_poc.networks.model import (
     with_views,
 )
 
-import keras  # isort: skip  (after ss_poc.model, which quietens TensorFlow)
+import keras  # isort: skip  (after ss_poc.networks, which quietens TensorFlow)
 
 SIZE = (64, 96)
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, *SIZE, 3)).astype(np.float32)

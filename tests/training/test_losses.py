@@ -12,7 +12,7 @@ from ss_poc.core.errors import ConfigError
 from ss_poc.training import losses
 from ss_poc.training.losses import SegmentationScore, loss_function
 
-import tensorflow as tf  # isort: skip  (after ss_poc.metric, which quietens it)
+import tensorflow as tf  # isort: skip  (after ss_poc.training.losses, which quietens it)
 
 
 def batch(*channels: list[list[float]]) -> np.ndarray:

@@ -60,7 +60,12 @@ class Validator:
     def _looks(self, model: keras.Model, batches: range) -> Iterator[tuple[int, float, np.ndarray]]:
         """Windows, loss and pixels (both, predicted, true) of batches, in order, a batch on each core: an operation on
         one window is too short to be shared."""
-        step = self._step = self._step or self._compiled(model)
+        if self._step is None:
+            self._step = self._compiled(model)
+            # One shape is traced at a time, and a graph for any shape once a second one comes: whichever thread came
+            # first would decide which graph the whole batches run through, and so the last digit of their loss.
+            self._traced_for_a_whole_batch(self._step)
+        step = self._step
 
         def look(number: int) -> tuple[int, float, np.ndarray]:
             images, bits = self._windows.batch(batches[number])
@@ -69,6 +74,11 @@ class Validator:
             return len(images), float(loss), found.numpy()
 
         return ahead(look, len(batches), cores())
+
+    def _traced_for_a_whole_batch(self, step: Any) -> None:
+        shape = (min(self._windows.batch_size, len(self._windows.places)), *self._windows.size_hw)
+        step.get_concrete_function(tf.TensorSpec((*shape, 3), tf.uint8),
+                                   tf.TensorSpec((*shape, self._windows.source.classes), tf.uint8))
 
     def _compiled(self, model: keras.Model) -> Callable[..., Any]:
         @tf.function(reduce_retracing=True)
