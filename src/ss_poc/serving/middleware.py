@@ -1,4 +1,4 @@
-"""Around every request: its id, its token, which pages may send it, its log line and its numbers."""
+"""Around every request: its id, its token, which pages may send it, its log line and its counters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,12 @@ def error_response(error: SegmentError) -> JSONResponse:
 
 
 class Origins(CORSMiddleware):
-    """CORS for the origins named; `annotator` is port 8890 of whatever name this service is called by."""
+    """CORS for some origins.
+
+    Args:
+        app: what answers.
+        origins: with commas between; `annotator` is port 8890 of the host name that the client calls this service by.
+    """
 
     def __init__(self, app: ASGIApp, origins: str) -> None:
         named = [origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip()]
@@ -77,7 +82,7 @@ class _Exchange:
             self.status = message["status"]
             changed = MutableHeaders(scope=message)
             changed["X-Request-ID"] = self.id
-            if self._life.draining:  # so that the client's next request reaches whoever comes after us
+            if self._life.draining:  # so that the client's next request reaches another process
                 changed["Connection"] = "close"
         await self._send(message)
 
@@ -94,11 +99,11 @@ class _Exchange:
 
 
 class Guard:
-    """Innermost of the middlewares that see every request of the application: token, id, log line, last resort.
+    """Checks the token of every request, gives it an id, logs and counts it, and answers errors nobody foresaw.
 
     Args:
         app: what answers.
-        token: that requests must carry, "" for none. The page and its files need none; what it asks for does.
+        token: that requests must carry, "" for none. Pages and their files need none; the requests of a page do.
         life: whether connections should be closed after their answer.
     """
 
@@ -118,7 +123,7 @@ class Guard:
                 refusal = ServiceError("the token is missing or wrong", "the service's API_TOKEN",
                                        "send the header Authorization: Bearer TOKEN", 401)
                 await error_response(refusal)(scope, receive, exchange.send)
-        except Exception as error:  # the last resort: whatever nobody foresaw is logged and named by its id
+        except Exception as error:  # an error that nobody foresaw: the log has it, the answer the request's id
             log_line("unexpected error", 40, error, request_id=exchange.id)
             if not exchange.status:
                 failure = SegmentError("the service failed; its log tells why", fix=f"look for {exchange.id}")

@@ -42,10 +42,11 @@ LEAST_AGREEMENT = 0.9
 
 
 def load_served(config: ServeConfig) -> Served:
-    """The model of the Bento this file lies in (or of SS_POC_MODEL), after it found in its samples what it should.
+    """Load the model of the Bento this file lies in (or of the folder SS_POC_MODEL), and try it on its samples.
 
     Raises:
-        ArtifactError: the model is damaged, foreign, or finds something else.
+        ArtifactError: the model is damaged or another program's, or finds something else in a sample than when it was
+            packaged.
     """
     folder = Path(os.environ.get("SS_POC_MODEL") or Path(__file__).resolve().parents[3] / "models")
     predictor = Predictor.load(folder, folder / RULES_JSON, config.engine_threads, config.engine, shared=True)
@@ -85,7 +86,7 @@ APP = application(STATE)
 
 @bentoml.service(
     name=SERVICE, workers=CONFIG.workers, traffic={"timeout": CONFIG.timeout + CONFIG.upload_timeout + 5},
-    # Ours are told apart by route, not by whatever path a client asked for; see telemetry and guard.
+    # Ours name the route, not the path that a client made up; see metrics.py and middleware.Guard.
     metrics={"enabled": False}, logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(APP, path="/")
@@ -106,7 +107,7 @@ class Readiness:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on what is none of ours."""
+        """Answer `/readyz`; pass every other request on."""
         if scope["type"] != "http" or scope["path"] != "/readyz":
             await self.app(scope, receive, send)
             return
@@ -124,7 +125,7 @@ BENTOML.add_asgi_middleware(Readiness)
 
 
 def drain_on_sigterm() -> None:
-    """At SIGTERM say for a while that this server is going, and serve on; then let the web server stop as it would."""
+    """At SIGTERM, say `draining` on `/readyz` and serve on for `SS_POC_DRAIN` seconds; then stop the web server."""
     if threading.current_thread() is not threading.main_thread():
         return
     stop, loop, life = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop(), STATE.life
@@ -142,7 +143,7 @@ def drain_on_sigterm() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check the model beside this file, or serve it on a socket that was handed over."""
+    """Check the model of this Bento, or serve it on a socket that the caller opened."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="load the model, try it on its samples, leave")
     parser.add_argument("--fd", type=int, help="listening socket to serve on")
