@@ -165,7 +165,9 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
 
 def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
     """The trained model itself, compiled."""
-    from ..networks.model import build_model, load_weights, with_views  # quietens TensorFlow before it loads
+    from ..networks.build import build_model  # quietens TensorFlow before it loads
+    from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
     import tensorflow as tf  # isort: skip
 

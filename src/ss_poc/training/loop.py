@@ -17,7 +17,7 @@ from ..core.images import save_image
 from ..data.dataset import Dataset, Sample
 from ..data.facts import Survey
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from ..networks.model import build_model
+from ..networks.build import build_model
 from .augmentation import default_augmentation, load_augmentation
 from .callback import Progress
 from .crops import MARGIN, Crops, Mosaic
