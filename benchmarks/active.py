@@ -42,9 +42,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.img_path.resolve()
     dataset = load_coco(find_json(folder), folder)
-    by_name = {sample.name: sample for sample in dataset.samples}
     pool, judges = split_samples(dataset.samples, 0.2, options.seed)
-    held = [by_name[name] for name in judges]
+    held = dataset.samples_of(judges)
     with tempfile.TemporaryDirectory() as scratch:
         trial = Trial(folder, Path(scratch), held, len(dataset.labels))
         whole = trial.run("all", pool, options.rounds * parse_duration(options.budget))[0]

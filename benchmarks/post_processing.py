@@ -123,8 +123,7 @@ def of_run(folder: Path) -> tuple[Callable[[int], Pair], int]:
     paths = RunPaths(folder.parents[2], folder.parents[1].name, folder.name)
     run = read_run(paths)
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = [by_name[name] for name in run["split"]["valid"]]
+    samples = dataset.samples_of(run["split"]["valid"])
     predictor = Predictor.load(paths.export, threads=1)
     return lambda index: (predictor.probability(samples[index].image()), samples[index].mask(len(dataset.labels))), \
         len(samples)

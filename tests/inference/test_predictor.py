@@ -40,7 +40,7 @@ def test_exported_graph_gives_the_numbers_of_keras(run):
 def test_a_network_of_segmentation_models_exports_alike(tmp_path):
     import keras
 
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
     from ss_poc.optimising.export import compare, convert
 
     model = build_model("unet", "efficientnetb0", 3, (64, 96))

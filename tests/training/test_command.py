@@ -265,7 +265,7 @@ def test_a_missing_augmentation_file_is_refused(labelled):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path):
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
     from ss_poc.training.callback import Progress
     from ss_poc.training.losses import loss_function
     from ss_poc.training.model import compiled

@@ -94,8 +94,7 @@ def optimise(paths: RunPaths, engine: str = "", rounds: int = 40) -> list[Candid
     run, rules = read_run(paths), read_rules(paths.rules)
     spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = {side: [by_name[name] for name in run["split"][side]] for side in ("train", "valid")}
+    samples = {side: dataset.samples_of(run["split"][side]) for side in ("train", "valid")}
     with atomic_path(paths.export) as folder:
         folder.mkdir()
         (folder / GRAPH_FILE).write_bytes((paths.export / GRAPH_FILE).read_bytes())
@@ -166,7 +165,9 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
 
 def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
     """The trained model itself, compiled."""
-    from ..networks.model import build_model, load_weights, with_views  # quietens TensorFlow before it loads
+    from ..networks.build import build_model  # quietens TensorFlow before it loads
+    from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
     import tensorflow as tf  # isort: skip
 

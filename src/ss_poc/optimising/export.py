@@ -50,12 +50,9 @@ def export(paths: RunPaths) -> ModelSpec:
     Raises:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
-    from ..networks.model import (  # TensorFlow takes seconds to load
-        build_model,
-        default_encoder,
-        load_weights,
-        with_views,
-    )
+    from ..networks.build import build_model, default_encoder  # TensorFlow takes seconds to load
+    from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
     run = read_run(paths)
     config, data = run["config"], run["data"]

@@ -54,8 +54,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     run = read_run(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = [by_name[name] for name in run["split"]["valid"]]
+    samples = dataset.samples_of(run["split"]["valid"])
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
     looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))

@@ -59,9 +59,8 @@ def report(paths: RunPaths) -> Path:
     """Write `valid/report.html` of a run that was searched; returns its path."""
     run = read_run(paths)
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
     predictor = Predictor.load(paths.export, paths.rules)
-    evidence = gather([by_name[name] for name in run["split"]["valid"]], predictor)
+    evidence = gather(dataset.samples_of(run["split"]["valid"]), predictor)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
@@ -94,8 +93,7 @@ def _charts(run: dict[str, Any], paths: RunPaths, dataset: Dataset, predictor: P
     with paths.log.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     log = {name: [float(row[name]) for row in rows] for name in rows[0]}
-    by_name = {sample.name: sample for sample in dataset.samples}
-    train, valid = (_class_images([by_name[name] for name in run["split"][side]], len(labels))
+    train, valid = (_class_images(dataset.samples_of(run["split"][side]), len(labels))
                     for side in ("train", "valid"))
     return {
         "curves": charts.curves(log), "splits": charts.splits(train, valid, labels),

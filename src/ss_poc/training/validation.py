@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.host import cores
 from ..core.parallel import ahead
+from ..data.packed import unpack
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from .losses import Loss
 from .windows import Windows
@@ -69,7 +70,7 @@ class Validator:
 
         def look(number: int) -> tuple[int, float, np.ndarray]:
             images, bits = self._windows.batch(batches[number])
-            true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
+            true = unpack(bits, self._windows.source.classes)
             loss, found = step(tf.constant(images), tf.constant(true))
             return len(images), float(loss), found.numpy()
 
