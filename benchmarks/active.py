@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ss_poc.core.artifacts import RunPaths, find_json
 from ss_poc.core.config import parse_duration
-from ss_poc.core.masks import intersection_union
+from ss_poc.core.run import RunPaths, find_json
+from ss_poc.core.scores import intersection_union
 from ss_poc.data.dataset import Sample, load_coco
 from ss_poc.data.split import split_samples
 from ss_poc.inference.predictor import Predictor

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from commands import trained
 
-from ss_poc.core.artifacts import RunPaths, find_json, read_json, read_run, write_json
-from ss_poc.core.masks import intersection_union
+from ss_poc.core.files import read_json, write_json
+from ss_poc.core.run import RunPaths, find_json, read_run
+from ss_poc.core.scores import intersection_union
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 

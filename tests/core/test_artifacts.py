@@ -1,4 +1,4 @@
-"""ss_poc.core.artifacts: paths and files between the stages, and writing that leaves whole files only."""
+"""ss_poc.core.files, run, model_spec, rules_file, deployed: paths, files between the stages, writing whole files."""
 
 from __future__ import annotations
 
@@ -17,27 +17,13 @@ from pathlib import Path
 import pytest
 from conftest import disk
 
-from ss_poc.core.artifacts import (
-    ModelSpec,
-    RunPaths,
-    atomic_path,
-    data_path,
-    deploy_folder,
-    find_json,
-    read_json,
-    read_rules,
-    read_run,
-    read_spec,
-    remove_leftovers,
-    sha256_file,
-    update_run,
-    write_csv,
-    write_json,
-    write_rules,
-    write_text,
-)
 from ss_poc.core.config import Rule
+from ss_poc.core.deployed import deploy_folder
 from ss_poc.core.errors import ArtifactError
+from ss_poc.core.files import atomic_path, read_json, remove_leftovers, sha256_file, write_csv, write_json, write_text
+from ss_poc.core.model_spec import ModelSpec, read_spec
+from ss_poc.core.rules_file import read_rules, write_rules
+from ss_poc.core.run import RunPaths, data_path, find_json, read_run, update_run
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RULES = [Rule("scratch", "#ff0000", (64, 96), 0.35, 2, 17, True, 0.8125),
@@ -237,7 +223,7 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
 def test_a_killed_writer_leaves_the_old_file_whole_and_its_leftover_is_removed(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    script = ("import sys, time\nfrom pathlib import Path\nfrom ss_poc.core.artifacts import atomic_path\n"
+    script = ("import sys, time\nfrom pathlib import Path\nfrom ss_poc.core.files import atomic_path\n"
               "with atomic_path(Path(sys.argv[1])) as temporary:\n"
               "    temporary.write_text('half')\n    print('writing', flush=True)\n    time.sleep(60)\n")
     with subprocess.Popen([sys.executable, "-c", script, str(path)], env={**os.environ, "PYTHONPATH": str(SOURCE)},

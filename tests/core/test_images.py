@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from ss_poc.core.drawing import contact_sheet
 from ss_poc.core.errors import ImageError
 from ss_poc.core.images import (
-    contact_sheet,
     decode_image,
     encode_image,
     find_images,

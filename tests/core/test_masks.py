@@ -10,26 +10,19 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from ss_poc.core.config import Rule
+from ss_poc.core.drawing import draw_overlay, hex_to_rgb, palette
 from ss_poc.core.errors import DataError
 from ss_poc.core.masks import (
     components,
     decode_rle,
-    dice,
-    draw_overlay,
     encode_rle,
-    hex_to_rgb,
-    intersection_union,
     mask_to_polygons,
-    palette,
     polygons_area,
     polygons_to_mask,
-    refine,
-    refine_channel,
-    resize_probability,
     rle_counts,
-    scaled_rule,
-    threshold_and_pad,
 )
+from ss_poc.core.refine import refine, refine_channel, resize_probability, scaled_rule, threshold_and_pad
+from ss_poc.core.scores import dice, intersection_union
 
 
 def drawn(*rows: str) -> np.ndarray:

@@ -9,9 +9,9 @@ import pytest
 from coco_folder import CocoFolder, box
 from PIL import Image
 
-from ss_poc.core.artifacts import ModelSpec
 from ss_poc.core.config import Rule
 from ss_poc.core.images import decode_image
+from ss_poc.core.model_spec import ModelSpec
 from ss_poc.inference.predictor import Predictor
 from ss_poc.reporting.evidence import BINS, bootstrap, gather
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from conftest import stage
 
-from ss_poc.core.artifacts import RLE_COLUMNS, RunPaths, read_run, write_csv, write_json
 from ss_poc.core.errors import ArtifactError
+from ss_poc.core.files import write_csv, write_json
 from ss_poc.core.masks import encode_rle
+from ss_poc.core.run import RLE_COLUMNS, RunPaths, read_run
 from ss_poc.reporting.page import compare
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ..core.config import Rule
-from ..core.masks import resize_probability, scaled_rule, threshold_and_pad
+from ..core.refine import resize_probability, scaled_rule, threshold_and_pad
 
 __all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of"]
 

@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..core.drawing import draw_overlay
 from ..core.host import cores
 from ..core.images import encode_image, resize_image
-from ..core.masks import dice, draw_overlay, intersection_union, refine, resize_probability
 from ..core.parallel import ahead
+from ..core.refine import refine, resize_probability
+from ..core.scores import dice, intersection_union
 from ..data.dataset import Sample
 from ..inference.predictor import Predictor
 

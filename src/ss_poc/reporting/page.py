@@ -18,10 +18,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ..core.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run, write_text
 from ..core.config import ReportConfig, TrainConfig, from_flags
 from ..core.errors import ArtifactError
+from ..core.files import read_csv, write_text
 from ..core.masks import decode_rle
+from ..core.run import RLE_COLUMNS, RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..inference.predictor import Predictor
 from . import charts

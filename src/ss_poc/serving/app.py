@@ -18,11 +18,11 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic_core import to_json
 from starlette.staticfiles import StaticFiles
 
-from ..core.artifacts import SERVICE
 from ..core.config import ServeConfig
+from ..core.deployed import SERVICE
+from ..core.drawing import draw_overlay
 from ..core.errors import ImageError, SegmentError
 from ..core.images import decode_image, encode_image, header
-from ..core.masks import draw_overlay
 from ..formats.label_studio import controls
 from ..inference.appearance import measure
 from ..inference.predictor import Prediction, Predictor

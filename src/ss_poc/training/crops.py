@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.drawing import contact_sheet, draw_overlay
 from ..core.host import cores
-from ..core.images import contact_sheet, resize_image
-from ..core.masks import draw_overlay
+from ..core.images import resize_image
 from ..core.parallel import ahead
 from .augmentation import Compose, duplicate
 from .sampling import Draws, Pair, Source, cut, resize_nearest
