@@ -26,7 +26,7 @@ from ..core.parallel import ahead
 from ..core.refine import refine
 from ..core.rules_file import OPERATING_FILE, write_rules
 from ..core.run import RLE_COLUMNS, RunPaths, read_run, update_run
-from ..core.scores import dice, intersection_union
+from ..core.scores import dice, intersection_union, iou_of_counts
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -188,7 +188,7 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
         write_csv(folder / f"valid_batch_{kind}.csv", RLE_COLUMNS, (row for item in judged for row in item.rows[kind]))
     write_csv(folder / "valid_score.csv", ("post_processed", "total_score", *labels),
               [(int(done), float(means[done].mean()), *map(float, means[done])) for done in (False, True)])
-    iou = np.where(either > 0, both / np.maximum(either, 1), np.nan)
+    iou = iou_of_counts(both, either)
     return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
             "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
             "iou": dict(zip(labels, map(float, iou), strict=True))}
