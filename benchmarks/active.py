@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ss_poc.core.artifacts import RunPaths, find_json
 from ss_poc.core.config import parse_duration
-from ss_poc.core.masks import intersection_union
+from ss_poc.core.run import RunPaths, find_json
+from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import Sample, load_coco
 from ss_poc.data.split import split_samples
 from ss_poc.inference.predictor import Predictor
@@ -105,7 +105,7 @@ class Trial:
             hit, union = intersection_union(sample.mask(self._classes), predictor.predict(sample.image()).mask)
             both, either = both + hit, either + union
         (best,) = paths.model.glob("model_*.keras")
-        return float((both / np.maximum(either, 1)).mean()), predictor, str(best)
+        return float(np.nanmean(iou_of_counts(both, either))), predictor, str(best)
 
 
 def draw(found: dict[str, list[tuple[int, float]]], whole: float, labels: int, path: Path) -> None:

@@ -21,11 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.config import Rule
 from ss_poc.core.host import cores
-from ss_poc.core.masks import refine_channel, resize_probability, scaled_rule
 from ss_poc.core.parallel import ahead
+from ss_poc.core.refine import refine_channel, resize_probability, scaled_rule
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of

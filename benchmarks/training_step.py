@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ss_poc.core.artifacts import find_json
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.host import cores, share_cores
+from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
 from ss_poc.data.facts import survey_samples
 from ss_poc.training.crops import Crops, Mosaic

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import SOURCE, log_of, stage
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.core.host import free_memory
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
 from ss_poc.training.command import _as_started, _share, _split, train
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.artifacts import atomic_path
 from ..core.errors import ModelError
+from ..core.files import atomic_path
 
 __all__ = ["FOLDER", "pretrained_encoders", "pretrained_path", "read_pretrained", "write_pretrained"]
 

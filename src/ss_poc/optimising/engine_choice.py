@@ -17,24 +17,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import (
-    GRAPH_FILE,
-    SPEC_FILE,
-    ModelSpec,
-    RunPaths,
-    atomic_path,
-    read_rules,
-    read_run,
-    read_spec,
-    sha256_file,
-    update_run,
-    write_json,
-)
 from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags, parse_size
 from ..core.errors import EngineError
+from ..core.files import atomic_path, sha256_file, write_json
 from ..core.host import cores
 from ..core.images import resize_image
-from ..core.masks import dice, refine
+from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec, read_spec
+from ..core.refine import refine
+from ..core.rules_file import read_rules
+from ..core.run import RunPaths, read_run, update_run
+from ..core.scores import dice
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
 from ..inference.engines import INT8_FILES, Run, load_engine

@@ -15,20 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import (
-    GRAPH_FILE,
-    SPEC_FILE,
-    ModelSpec,
-    RunPaths,
-    atomic_path,
-    read_run,
-    sha256_file,
-    update_run,
-    write_json,
-)
 from ..core.config import ExportConfig, from_flags, parse_size
 from ..core.errors import ModelError
+from ..core.files import atomic_path, sha256_file, write_json
 from ..core.images import decode_image, resize_image
+from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec
+from ..core.run import RunPaths, read_run, update_run
 from ..core.tiles import map_size, windows
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]

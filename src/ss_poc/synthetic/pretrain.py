@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.artifacts import RunPaths
 from ..core.config import check_bounds, from_flags, parse_duration, setting
 from ..core.errors import ModelError
+from ..core.run import RunPaths
 from ..networks.pretrained import FOLDER, write_pretrained
 from .surfaces import SIDE, draw_surfaces
 

@@ -20,10 +20,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..core.artifacts import RunPaths, data_path, find_json, read_run, remove_leftovers, update_run
 from ..core.config import TrainConfig, from_flags
 from ..core.errors import ArtifactError, ConfigError
+from ..core.files import remove_leftovers
 from ..core.host import share_cores
+from ..core.run import RunPaths, data_path, find_json, read_run, update_run
 from ..data.dataset import Dataset, load_coco
 from ..data.facts import Survey, survey_samples
 from ..data.split import part_of, split_samples, together, valid_part

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.images import contact_sheet
-from ..core.masks import draw_overlay
+from ..core.drawing import contact_sheet, draw_overlay
 from ..data.packed import unpack
 from .crops import Batches
 from .sampling import Pair

@@ -10,10 +10,10 @@ from typing import Any
 
 import cv2
 
-from ..core.artifacts import RunPaths, update_run
 from ..core.config import TrainConfig, parse_size
 from ..core.errors import ConfigError
 from ..core.images import save_image
+from ..core.run import RunPaths, update_run
 from ..data.dataset import Dataset, Sample
 from ..data.facts import Survey
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
