@@ -35,7 +35,7 @@ def test_imports_run_one_way():
 
 
 @pytest.mark.parametrize(("module", "line"), [
-    ("core/masks.py", "from ..formats.coco import RULES"),
+    ("core/masks.py", "from ..formats.coco_rules import RULES"),
     ("reporting/page.py", "from ..training.recipe import choose"),
     ("serving/app.py", "from ..data.dataset import load_coco"), ("inference/engines.py", "import tensorflow"),
     ("core/tiles.py", "from ..serving.service import main"), ("stray.py", "")])

@@ -13,7 +13,7 @@ from coco_folder import CocoFolder, box
 
 from ss_poc.core.images import decode_image, save_image
 from ss_poc.data.check import SHEET_WIDTH, _choose, draw_sheet, main
-from ss_poc.formats.coco import RULES
+from ss_poc.formats.coco_rules import RULES
 
 
 @pytest.fixture

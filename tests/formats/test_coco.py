@@ -12,7 +12,9 @@ from coco_folder import CocoFolder, box, picture_of
 
 from ss_poc.core.errors import DataError
 from ss_poc.data.dataset import inspect_coco, load_coco
-from ss_poc.formats.coco import RULES, Finding, Problem, choose_colors, read_shape
+from ss_poc.formats.coco import choose_colors
+from ss_poc.formats.coco_rules import RULES, Finding, Problem
+from ss_poc.formats.regions import read_shape
 
 
 @pytest.fixture

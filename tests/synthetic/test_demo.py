@@ -18,8 +18,9 @@ from PIL import Image
 from ss_poc.core.errors import ConfigError, SegmentError
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.data.dataset import inspect_coco
-from ss_poc.synthetic import demo
-from ss_poc.synthetic.demo import CLASSES, SIZE_HW, draw_photograph, main, make_demo
+from ss_poc.synthetic import demo, steel
+from ss_poc.synthetic.demo import main, make_demo
+from ss_poc.synthetic.steel import CLASSES, SIZE_HW, draw_photograph
 
 COUNT = 40
 
@@ -142,7 +143,7 @@ def test_classes_share_pixels_at_times(coco: dict[str, Any]) -> None:
 def test_labels_cover_what_the_defect_changed_and_nothing_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same surface, with the defect and without it, before lamp and camera."""
     surfaces: list[np.ndarray] = []
-    monkeypatch.setattr(demo, "_expose", lambda random, surface: surfaces.append(
+    monkeypatch.setattr(steel, "_expose", lambda random, surface: surfaces.append(
         np.dstack([surface.albedo, surface.height / 5])))
     overlaps = []
     for seed in range(8):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core import images
 from ..core.drawing import draw_overlay, hex_to_rgb
-from ..formats.coco import RULES, Finding
+from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, Sample, inspect_coco
 
 __all__ = ["describe_dataset", "describe_findings", "draw_sheet", "main"]

@@ -21,20 +21,10 @@ from tqdm import tqdm
 from ..core import images
 from ..core.errors import DataError, ImageError
 from ..core.masks import decode_rle, polygons_to_mask
-from ..formats.coco import (
-    RULES,
-    Annotation,
-    Coco,
-    Finding,
-    ImageEntry,
-    Problem,
-    Shape,
-    choose_colors,
-    find_file,
-    finding,
-    read_coco,
-    read_shape,
-)
+from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors, read_coco
+from ..formats.coco_rules import RULES, Finding, Problem, finding
+from ..formats.find_file import find_file
+from ..formats.regions import Shape, read_shape
 from .packed import bit, bytes_a_pixel
 
 __all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco"]

@@ -25,7 +25,9 @@ from ..core.images import header, turn
 from ..core.masks import decode_rle, encode_rle
 from ..core.run import find_json
 from ..data.dataset import Dataset, Sample, load_coco
-from ..formats.coco import Problem, find_file, read_coco
+from ..formats.coco import read_coco
+from ..formats.coco_rules import Problem
+from ..formats.find_file import find_file
 from .model import Image, Labels, Region, photographs_of, upright_size
 
 __all__ = ["Moved", "move_in"]
