@@ -23,9 +23,9 @@ from ..core.host import cores
 from ..core.images import save_image
 from ..core.masks import encode_rle
 from ..core.parallel import ahead
-from ..core.refine import refine
+from ..core.refine import plain_rules, refine
 from ..core.rules_file import OPERATING_FILE, write_rules
-from ..core.run import RLE_COLUMNS, RunPaths, read_run, update_run
+from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
@@ -46,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
-    run = read_run(paths)
+    run = Run.read(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
-    dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
+    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
     by_name = {sample.name: sample for sample in dataset.samples}
-    samples = [by_name[name] for name in run["split"]["valid"]]
+    samples = [by_name[name] for name in run.split.valid]
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
-    looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))
+    looks = looks_at(len(samples), windows, bool(run.survey["turnable_h"]))
     found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
@@ -114,7 +114,7 @@ def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Gri
         for counts in looked:
             for tally, count, pixels in zip(tallies, counts, true, strict=True):
                 tally.add(count, int(pixels), not true.any())
-    plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
+    plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
     return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
 
 
