@@ -215,10 +215,13 @@ def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
                  + (f"{np.mean(list(ious.values())):.3f}" if ious else "    -"))
     lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
                  "empty; IoU: over all their pixels together")
-    lines += [f"{item.rule.label}: the best rule (threshold {item.best.proba:.2f}, pad {item.best.pad}, area "
-              f"{item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'}) gains {item.gain:.3f} "
-              f"({item.low:.3f} to {item.high:.3f}): within noise, the simpler one is kept"
-              for item in found if item.rule != item.best]
+    unsure = [item for item in found if item.rule != item.best]
+    lines += [f"{item.rule.label}: a simpler rule is kept. The search's score of threshold {item.best.proba:.2f}, pad "
+              f"{item.best.pad}, area {item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'} is "
+              f"{item.gain:.3f} higher than that of threshold 0.5 alone (95 % interval {item.low:.3f} to "
+              f"{item.high:.3f}), but not surely higher than that of the simpler rule" for item in unsure]
+    if unsure:
+        lines.append("The search's score is mean Dice of an image + Dice of all pixels - what false alarms cost")
     unseen = [rule.label for rule in rules if rule.label not in ious]
     if unseen:
         lines.append(f"on no validation image: {', '.join(unseen)}. How well they are found is not known; label "
