@@ -20,7 +20,7 @@ import numpy as np
 from commands import measured
 
 from ss_poc.core.host import cores
-from ss_poc.core.run import RunPaths, read_run
+from ss_poc.core.run import Run, RunPaths
 
 DIFFERENT = 100
 LENGTH, WIDTH = 30, 3
@@ -41,13 +41,13 @@ def main() -> None:
         for module, flags in (("train", ["--img_path", str(root / "large"), "--budget", options.budget]),
                               ("export", []), ("post_processing", [])):
             print("| {} | {:.0f} | {:.2f} |".format(module, *measured(module, *shared, *flags)), flush=True)
-        run = read_run(RunPaths(root / "result", "large", "v_1"))
-        print("\n" + "\n".join(f"{row['setting']}: {row['value']} ({row['why']})" for row in run["recipe"]
+        run = Run.read(RunPaths(root / "result", "large", "v_1"))
+        print("\n" + "\n".join(f"{row['setting']}: {row['value']} ({row['why']})" for row in run.recipe
                                if row["setting"] in ("scale", "size", "crop", "batch_size")))
         if options.images > DIFFERENT:
             return
-        print(f"\nIoU {run['scores']['iou']['scratch']:.3f} over the pixels, mean Dice of an image "
-              f"{run['scores']['dice']['scratch']:.3f} ({run['scores']['images']} validation images)")
+        print(f"\nIoU {run.scores.iou['scratch']:.3f} over the pixels, mean Dice of an image "
+              f"{run.scores.dice['scratch']:.3f} ({run.scores.images} validation images)")
 
 
 def draw(folder: Path, count: int, megapixels: float) -> None:

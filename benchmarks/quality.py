@@ -25,7 +25,7 @@ from ss_poc.core.files import read_csv, read_json, write_json
 from ss_poc.core.host import cores
 from ss_poc.core.images import decode_image
 from ss_poc.core.masks import decode_rle
-from ss_poc.core.run import RLE_COLUMNS, RunPaths, read_run
+from ss_poc.core.run import RLE_COLUMNS, Run, RunPaths
 from ss_poc.inference.predictor import Predictor
 
 # What is usual: squeezed to a square, all images alike and looked at once, soft Dice, Adam, constant arithmetic.
@@ -89,14 +89,14 @@ def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) 
 def made(paths: RunPaths, seed: int, asked: dict[str, Any]) -> dict[str, Any]:
     """Train, export, search."""
     seconds, peak = trained(paths, asked["img_path"], asked["budget"], seed, *asked["flags"])
-    run = read_run(paths)
-    return {**judge(paths), "iou": run["scores"]["iou"], "crops/s": run["train"]["crops_a_second"], "GiB": peak,
+    run = Run.read(paths)
+    return {**judge(paths), "iou": run.scores.iou, "crops/s": run.train.crops_a_second, "GiB": peak,
             "seconds": seconds}
 
 
 def judge(paths: RunPaths) -> dict[str, Any]:
     """Scores of the masks that post-processing wrote."""
-    run = read_run(paths)
+    run = Run.read(paths)
     masks = {kind: read_csv(paths.valid / f"valid_batch_{kind}.csv", RLE_COLUMNS) for kind in ("true", "pred")}
     marked: dict[str, dict[str, bool]] = {kind: {} for kind in masks}
     for kind, rows in masks.items():
@@ -107,8 +107,8 @@ def judge(paths: RunPaths) -> dict[str, Any]:
     clean = [name for name, defect in marked["true"].items() if not defect]
     defective = [name for name, defect in marked["true"].items() if defect]
     return {"mean IoU": float(np.nanmean([value if value is not None else np.nan
-                                          for value in run["scores"]["iou"].values()])),
-            "mean Dice": float(np.mean(list(run["scores"]["dice"].values()))),
+                                          for value in run.scores.iou.values()])),
+            "mean Dice": float(np.mean(list(run.scores.dice.values()))),
             "false alarms": float(np.mean([marked["pred"][name] for name in clean])) if clean else 0.0,
             "missed": float(np.mean([not marked["pred"][name] for name in defective]))}
 
@@ -116,7 +116,7 @@ def judge(paths: RunPaths) -> dict[str, Any]:
 def latency(paths: RunPaths, images: Path) -> float:
     """Median milliseconds from decoded validation photographs to their masks, one at a time, on all cores."""
     predictor = Predictor.load(paths.export, paths.rules)
-    decoded = [decode_image(images / name) for name in read_run(paths)["split"]["valid"][:TIMED]]
+    decoded = [decode_image(images / name) for name in Run.read(paths).split.valid[:TIMED]]
     predictor.predict(decoded[0])
     taken = []
     for image in decoded:

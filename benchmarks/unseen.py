@@ -19,7 +19,7 @@ import numpy as np
 from commands import trained
 
 from ss_poc.core.files import read_json, write_json
-from ss_poc.core.run import RunPaths, find_json, read_run
+from ss_poc.core.run import Run, RunPaths, find_json
 from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
@@ -48,7 +48,7 @@ def main() -> None:
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
                 trained(paths, known, options.budget, number)
-            own = np.mean([value for value in read_run(paths)["scores"]["iou"].values() if value is not None])
+            own = np.mean([value for value in Run.read(paths).scores.iou.values() if value is not None])
             print(f"| {number} | {own:.3f} | {judged(paths, unknown)} |", flush=True)
 
 

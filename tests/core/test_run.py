@@ -12,7 +12,7 @@ import pytest
 from ss_poc.core.deployed import deploy_folder
 from ss_poc.core.errors import ArtifactError
 from ss_poc.core.files import write_json, write_text
-from ss_poc.core.run import RunPaths, data_path, find_json, read_run, update_run
+from ss_poc.core.run import Run, RunPaths, data_path, find_json, read_run, update_run
 
 
 @pytest.fixture
@@ -136,3 +136,28 @@ def test_data_are_kept_so_that_a_run_means_the_same_where_the_project_has_anothe
     monkeypatch.chdir(tmp_path)
     found = read_run(RunPaths(other / "result", "x", "v_1"))["data"]
     assert found["img_path"] == found["json_path"] == os.path.normpath(other / kept)
+
+
+# --- a run as later stages read it
+
+
+def test_a_run_is_read_with_its_types(paths):
+    update_run(paths, status="finished", config={"architecture": "unet", "encoder": "", "size": "64x96", "scale": 0.5},
+               data={"labels": ["pit"], "json_path": "a.json", "img_path": "a"}, split={"train": ["1"], "valid": ["2"]},
+               scores={"images": 1, "dice": {"pit": 1.0}, "dice_plain": {"pit": 0.5}, "iou": {"pit": float("nan")}},
+               engine="openvino")
+    run = Run.read(paths)
+    assert (run.status, run.config.architecture, run.encoder, run.size_hw, run.scale) == (
+        "finished", "unet", "", (64, 96), 0.5)
+    assert run.data.labels == ["pit"] and os.path.isabs(run.data.img_path) and run.split.valid == ["2"]
+    assert run.scores.iou == {"pit": None} and run.engine == "openvino"
+
+
+def test_a_run_of_another_version_is_read(paths):
+    """Keys that are not known are left out, missing sections are None, settings are not checked anew."""
+    update_run(paths, config={"size": "64", "loss": "of_before", "removed": 7}, data={"labels": ["pit"], "later": 1},
+               later={"section": 1})
+    run = Run.read(paths)
+    assert run.size_hw == (64, 64) and run.config.loss == "of_before" and run.config.epoch == 50
+    assert run.data.labels == ["pit"] and run.split.train == ()
+    assert run.train is None and run.scores is None and run.export is None and run.engine is None

@@ -11,7 +11,12 @@ import numpy as np
 from .config import Rule
 from .masks import bounding_box
 
-__all__ = ["refine", "refine_channel", "resize_probability", "scaled_rule", "threshold_and_pad"]
+__all__ = ["plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule", "threshold_and_pad"]
+
+
+def plain_rules(labels: Sequence[str], colors: Sequence[str], size_hw: tuple[int, int]) -> list[Rule]:
+    """Rules that only set a threshold of 0.5, one for each class: what a model does before its rules are searched."""
+    return [Rule(label, color, size_hw) for label, color in zip(labels, colors, strict=True)]
 
 
 def refine(probability: np.ndarray, rules: Sequence[Rule], size_hw: Sequence[int],

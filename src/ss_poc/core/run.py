@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from .config import TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
 from .rules_file import OPERATING_FILE, RULES_CSV
 
-__all__ = ["RLE_COLUMNS", "RunPaths", "data_path", "find_json", "read_run", "update_run"]
+__all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "find_json",
+           "read_run", "update_run"]
+
+Section = TypeVar("Section")
 
 RLE_COLUMNS = ("image", "label", "height", "width", "counts")
 
@@ -100,8 +106,152 @@ def find_json(img_path: Path) -> Path:
     return found[-1]
 
 
+@dataclass(frozen=True)
+class RunData:
+    """The data set of a run.
+
+    Attributes:
+        name: of the data set.
+        json_path, img_path: COCO json and folder of the images, absolute.
+        fingerprint: hex digest of images and labels.
+        images: number of images that train or validate.
+        labels, colors, category_ids: one for each class, in channel order.
+        findings: how often each kind of finding was met in the labels.
+    """
+
+    name: str = ""
+    json_path: str = ""
+    img_path: str = ""
+    fingerprint: str = ""
+    images: int = 0
+    labels: Sequence[str] = ()
+    colors: Sequence[str] = ()
+    category_ids: Sequence[int] = ()
+    findings: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the images that train and that validate."""
+
+    train: Sequence[str] = ()
+    valid: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training came to: epochs done, row of the best one, seconds in all, crops a second."""
+
+    epochs: int = 0
+    best: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    crops_a_second: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the search measured on the images that validate.
+
+    Attributes:
+        images: how many images validate.
+        dice, dice_plain: of each class, mean Dice of an image, with its rule and with the plain one
+            (`refine.plain_rules`).
+        iou: of each class, of all pixels together; None where no image has or gets the class.
+    """
+
+    images: int = 0
+    dice: Mapping[str, float] = field(default_factory=dict)
+    dice_plain: Mapping[str, float] = field(default_factory=dict)
+    iou: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its run.json tells it, for the stages after training.
+
+    Sections that are not there yet, or were not written by an earlier version, are None or empty; what this version
+    does not know is left out.
+
+    Attributes:
+        status: "started" or "finished".
+        config: every setting, named by the user or chosen.
+        data: what it was trained on.
+        split: which images train, which validate.
+        versions: of Python and the packages.
+        survey: facts of the images that train (`data.facts.Survey`).
+        recipe: setting, value and reason of each choice.
+        train: None before training has ended.
+        export: largest difference to Keras, digest and bytes of the graph.
+        scores: None before the search.
+        search: what was found for each class (`optimising.rule_grid.Found`).
+        operating: when an image is called defective: `chosen`, and the `curve` it was chosen from.
+        engines: what was measured of each engine (`optimising.engine_choice.Candidate`).
+        engine: the one that serves; None before engines were measured.
+    """
+
+    status: str = ""
+    config: TrainConfig = field(default_factory=TrainConfig)
+    data: RunData = field(default_factory=RunData)
+    split: Split = field(default_factory=Split)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    survey: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Sequence[Mapping[str, str]] = ()
+    train: Trained | None = None
+    export: Mapping[str, Any] | None = None
+    scores: Scores | None = None
+    search: Sequence[Mapping[str, Any]] = ()
+    operating: Mapping[str, Any] = field(default_factory=dict)
+    engines: Sequence[Mapping[str, Any]] = ()
+    engine: str | None = None
+
+    @classmethod
+    def read(cls, paths: RunPaths) -> Run:
+        """The run of a folder.
+
+        Raises:
+            ArtifactError: there is no such run, or its run.json is damaged.
+        """
+        values = read_run(paths)
+        kinds: dict[str, type[Any]] = {"data": RunData, "split": Split, "train": Trained, "scores": Scores}
+        sections = {name: _section(kind, values[name]) for name, kind in kinds.items() if values.get(name) is not None}
+        return _section(cls, {**values, **sections, "config": _settings(values.get("config", {}))})
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(height, width) of the network's input."""
+        return parse_size(self.config.size or "")
+
+    @property
+    def scale(self) -> float:
+        """Network pixels for each pixel of a photograph; 0 where whole images are squeezed into `size_hw`."""
+        return self.config.scale or 0.0
+
+    @property
+    def encoder(self) -> str:
+        """Encoder of the network; "" for the architecture's own."""
+        return self.config.encoder or ""
+
+
+def _section(kind: type[Section], values: Mapping[str, Any]) -> Section:
+    """A dataclass from those of the values that it has a field for."""
+    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in known})
+
+
+def _settings(values: Mapping[str, Any]) -> TrainConfig:
+    """Settings as they were written; not checked anew, as an earlier version may have allowed what this one refuses."""
+    config = TrainConfig()
+    for item in dataclasses.fields(config):
+        if item.name in values:
+            object.__setattr__(config, item.name, values[item.name])
+    return config
+
+
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """What run.json says of the run, with absolute paths of its data."""
+    """run.json as it is, but for absolute paths of the data: for what goes on with a run or compares runs.
+
+    Other stages take `Run.read`.
+    """
     run: dict[str, Any] = read_json(paths.require().run_json)
     for name in ("json_path", "img_path"):
         if name in run.get("data", {}):

@@ -19,7 +19,7 @@ from ..core.drawing import draw_overlay
 from ..core.errors import ArtifactError, DataError, ImageError
 from ..core.files import read_json, write_csv, write_json
 from ..core.images import decode_image, find_images, save_image
-from ..core.run import RLE_COLUMNS, RunPaths, find_json, read_run
+from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from .predictor import Predictor, coco_document
 from .ranking import choose, look, write_ranking
 
@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
     """Order photographs that are not labelled yet by what labelling them would teach; propose labels for the first."""
-    run = read_run(paths)
-    labelled, folder = Path(run["data"]["img_path"]), root(config.images)
-    trained = [labelled / name for side in ("train", "valid") for name in run["split"][side]]
+    run = Run.read(paths)
+    labelled, folder = Path(run.data.img_path), root(config.images)
+    trained = [labelled / name for name in (*run.split.train, *run.split.valid)]
     known = [*{path.resolve(): path for path in (*trained, *exported(folder)) if path.is_file()}.values()]
     taken = {path.resolve() for path in known}
     files = [path for path in find_images(config.images) if path.resolve() not in taken]

@@ -16,7 +16,7 @@ from ..core.host import cores
 from ..core.images import resize_image
 from ..core.masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons
 from ..core.model_spec import ModelSpec, read_spec
-from ..core.refine import refine, resize_probability
+from ..core.refine import plain_rules, refine, resize_probability
 from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
@@ -136,7 +136,7 @@ class Predictor:
             EngineError: no engine works.
         """
         spec = read_spec(export)
-        plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
+        plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
         chosen = read_rules(rules) if rules else plain
         floors = read_floors(rules.parent / OPERATING_FILE, spec.labels) if rules else ()
         refused: list[str] = []

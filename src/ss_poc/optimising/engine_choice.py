@@ -12,12 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags, parse_size
+from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags
 from ..core.errors import EngineError
 from ..core.files import atomic_path, sha256_file, write_json
 from ..core.host import cores
@@ -25,7 +24,8 @@ from ..core.images import resize_image
 from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec, read_spec
 from ..core.refine import refine
 from ..core.rules_file import read_rules
-from ..core.run import RunPaths, read_run, update_run
+from ..core.run import Run as TrainedRun
+from ..core.run import RunPaths, update_run
 from ..core.scores import dice
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
@@ -83,18 +83,18 @@ def optimise(paths: RunPaths, engine: str = "", rounds: int = 40) -> list[Candid
     Raises:
         EngineError: `engine` does not run here.
     """
-    run, rules = read_run(paths), read_rules(paths.rules)
+    run, rules = TrainedRun.read(paths), read_rules(paths.rules)
     spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
-    dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    samples = {side: dataset.samples_of(run["split"][side]) for side in ("train", "valid")}
+    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    train, valid = (dataset.samples_of(names) for names in (run.split.train, run.split.valid))
     with atomic_path(paths.export) as folder:
         folder.mkdir()
         (folder / GRAPH_FILE).write_bytes((paths.export / GRAPH_FILE).read_bytes())
-        runs, refused = _engines(folder, spec, samples["train"])
+        runs, refused = _engines(folder, spec, train)
         if engine and engine not in runs:
             raise EngineError(f"engine {engine} cannot serve: {refused.get(engine, 'it does not run here')}",
                               "one that runs on this machine", "choose another --engine")
-        table = _measure({"keras": _keras(run, paths), **runs}, spec, rules, samples["valid"], rounds, folder)
+        table = _measure({"keras": _keras(run, paths), **runs}, spec, rules, valid, rounds, folder)
         table += [Candidate(name, False, reason) for name, reason in refused.items()]
         passed = sorted((row for row in table if row.kept and row.engine != "keras"), key=lambda row: row.p50_ms)
         names = [row.engine for row in passed]
@@ -155,7 +155,7 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
     return [window[2][None].astype(np.float32) for window, _ in ordered]
 
 
-def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
+def _keras(run: TrainedRun, paths: RunPaths) -> Run:
     """The trained model itself, compiled."""
     from ..networks.build import build_model  # quietens TensorFlow before it loads
     from ..networks.views import with_views
@@ -163,11 +163,9 @@ def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
 
     import tensorflow as tf  # isort: skip
 
-    config = run["config"]
-    model = build_model(config["architecture"], config["encoder"], len(run["data"]["labels"]),
-                        parse_size(config["size"]))
+    model = build_model(run.config.architecture, run.encoder, len(run.data.labels), run.size_hw)
     load_weights(model, paths.best_model())
-    model = with_views(model, config["views"])
+    model = with_views(model, run.config.views)
     step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
     return lambda batch: step(tf.constant(batch)).numpy()
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.config import ExportConfig, from_flags, parse_size
+from ..core.config import ExportConfig, from_flags
 from ..core.errors import ModelError
 from ..core.files import atomic_path, sha256_file, write_json
 from ..core.images import decode_image, resize_image
 from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec
-from ..core.run import RunPaths, read_run, update_run
+from ..core.run import Run, RunPaths, update_run
 from ..core.tiles import map_size, windows
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
@@ -46,22 +46,21 @@ def export(paths: RunPaths) -> ModelSpec:
     from ..networks.views import with_views
     from ..networks.weights import load_weights
 
-    run = read_run(paths)
-    config, data = run["config"], run["data"]
-    size_hw = parse_size(config["size"])
-    model = build_model(config["architecture"], config["encoder"], len(data["labels"]), size_hw)
+    run = Run.read(paths)
+    config, data, size_hw = run.config, run.data, run.size_hw
+    model = build_model(config.architecture, run.encoder, len(data.labels), size_hw)
     load_weights(model, paths.best_model())
-    model = with_views(model, config["views"])
-    images = sample_windows(run, size_hw)
+    model = with_views(model, config.views)
+    images = sample_windows(run)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
         folder.mkdir()
         convert(model, folder / GRAPH_FILE)
         difference = compare(folder / GRAPH_FILE, images, reference)
-        spec = ModelSpec(data["name"], paths.model_name, tuple(data["labels"]), tuple(data["colors"]),
-                         tuple(data["category_ids"]), size_hw,
-                         f"{config['architecture']}/{config['encoder'] or default_encoder(config['architecture'])}",
-                         sha256_file(folder / GRAPH_FILE), config["scale"])
+        spec = ModelSpec(data.name, paths.model_name, tuple(data.labels), tuple(data.colors),
+                         tuple(data.category_ids), size_hw,
+                         f"{config.architecture}/{run.encoder or default_encoder(config.architecture)}",
+                         sha256_file(folder / GRAPH_FILE), run.scale)
         write_json(folder / SPEC_FILE, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size})
@@ -70,18 +69,18 @@ def export(paths: RunPaths) -> ModelSpec:
     return spec
 
 
-def sample_windows(run: dict[str, Any], size_hw: Sequence[int]) -> np.ndarray:
+def sample_windows(run: Run) -> np.ndarray:
     """What the network gets of a few validation photographs, (N, h, w, 3) float32 in 0..255.
 
     Not of noise: a network that never saw any answers it by chance. One that trained for fifteen minutes (U-Net over
     EfficientNet-B0) gave the same to 3e-7 on photographs in Keras and in ONNX Runtime; on noise Keras itself differed
     by 2e-4, eager from compiled, and ONNX Runtime by 1e-2.
     """
-    folder, names = Path(run["data"]["img_path"]), run["split"]["valid"]
+    folder, names, size_hw = Path(run.data.img_path), run.split.valid, run.size_hw
     middles = []
     for name in names[::-(-len(names) // SAMPLES)]:
         image = decode_image(folder / name)
-        parts = [*windows(resize_image(image, map_size(image.shape[:2], run["config"]["scale"], size_hw)), size_hw)]
+        parts = [*windows(resize_image(image, map_size(image.shape[:2], run.scale, size_hw)), size_hw)]
         middles.append(parts[len(parts) // 2][2].astype(np.float32))  # a copy: a view would keep the whole photograph
     return np.stack(middles)
 

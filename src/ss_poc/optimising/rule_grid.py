@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ..core.config import Rule
+from ..core.masks import bounding_box
 from ..core.refine import resize_probability, scaled_rule, threshold_and_pad
 from ..core.scores import bootstrap_weights, dice_of_counts, interval
 
@@ -23,9 +24,9 @@ __all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of"]
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 PADS = (0, 1, 2)
-# Minimum areas to try, as parts of the area that 95 % of the labelled components of the class exceed.
+# Minimum areas to try, as fractions of the area that 95 % of the labelled components of the class exceed.
 SMALL, AREA_PARTS = 0.05, (0.125, 0.25, 0.5, 1.0)
-# Of so many bootstrap samples of the images, so many must favour a rule over a simpler one for it to be taken.
+# Bootstrap samples of the images, and the fraction of them in which a rule must beat a simpler one to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
 # What marking an image without defects, or without this class, costs; measured in docs/training.md.
 CLEAN, ABSENT = 3.0, 1.5
@@ -61,7 +62,7 @@ class Found:
         rule: the one taken.
         best: the one of the highest score, which may be no better than `rule` but by chance.
         gain: score of `best` less that of the plain rule; `low` and `high` bound it with 95 % (bootstrap over images).
-        sure: part of the bootstrap samples in which `best` scores higher than `rule`; 1 where they are the same.
+        sure: fraction of the bootstrap samples in which `best` scores higher than `rule`; 1 where they are the same.
     """
 
     rule: Rule
@@ -212,12 +213,9 @@ def count_grid(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> 
 
 def _around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
     """The part of an image that holds a mask, and `margin` pixels around it."""
-    found = []
-    for axis in (1, 0):
-        places = np.flatnonzero(mask.any(axis=axis))
-        first, last = (int(places[0]), int(places[-1])) if len(places) else (0, 0)
-        found.append(slice(max(0, first - margin), last + margin + 1))
-    return found[0], found[1]
+    rows, columns = bounding_box(mask) or (slice(0, 1), slice(0, 1))
+    return (slice(max(0, rows.start - margin), rows.stop + margin),
+            slice(max(0, columns.start - margin), columns.stop + margin))
 
 
 def _count_areas(mask: np.ndarray, true_at: np.ndarray, least_areas: Sequence[float]) -> np.ndarray:

@@ -23,9 +23,9 @@ from ..core.host import cores
 from ..core.images import save_image
 from ..core.masks import encode_rle
 from ..core.parallel import ahead
-from ..core.refine import refine
+from ..core.refine import plain_rules, refine
 from ..core.rules_file import OPERATING_FILE, write_rules
-from ..core.run import RLE_COLUMNS, RunPaths, read_run, update_run
+from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
@@ -46,13 +46,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
-    run = read_run(paths)
+    run = Run.read(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
-    dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    samples = dataset.samples_of(run["split"]["valid"])
+    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    samples = dataset.samples_of(run.split.valid)
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
-    looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))
+    looks = looks_at(len(samples), windows, bool(run.survey["turnable_h"]))
     found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
@@ -113,7 +113,7 @@ def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Gri
         for counts in looked:
             for tally, count, pixels in zip(tallies, counts, true, strict=True):
                 tally.add(count, int(pixels), not true.any())
-    plain = [Rule(label, color, spec.size_hw) for label, color in zip(spec.labels, spec.colors, strict=True)]
+    plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
     return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
 
 
@@ -214,10 +214,13 @@ def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
                  + (f"{np.mean(list(ious.values())):.3f}" if ious else "    -"))
     lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
                  "empty; IoU: over all their pixels together")
-    lines += [f"{item.rule.label}: the best rule (threshold {item.best.proba:.2f}, pad {item.best.pad}, area "
-              f"{item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'}) gains {item.gain:.3f} "
-              f"({item.low:.3f} to {item.high:.3f}): within noise, the simpler one is kept"
-              for item in found if item.rule != item.best]
+    unsure = [item for item in found if item.rule != item.best]
+    lines += [f"{item.rule.label}: a simpler rule is kept. The search's score of threshold {item.best.proba:.2f}, pad "
+              f"{item.best.pad}, area {item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'} is "
+              f"{item.gain:.3f} higher than that of threshold 0.5 alone (95 % interval {item.low:.3f} to "
+              f"{item.high:.3f}), but not surely higher than that of the simpler rule" for item in unsure]
+    if unsure:
+        lines.append("The search's score is mean Dice of an image + Dice of all pixels - what false alarms cost")
     unseen = [rule.label for rule in rules if rule.label not in ious]
     if unseen:
         lines.append(f"on no validation image: {', '.join(unseen)}. How well they are found is not known; label "

@@ -18,7 +18,7 @@ from ..core.errors import ArtifactError
 from ..core.files import atomic_path
 from ..core.model_spec import read_spec
 from ..core.rules_file import RULES_JSON, read_rules, write_rules
-from ..core.run import RunPaths, read_run
+from ..core.run import Run, RunPaths
 from ..inference.predictor import Predictor
 from .model_card import write_card
 
@@ -62,7 +62,7 @@ def deploy(paths: RunPaths, root: Path) -> Path:
         write_rules(models / RULES_JSON, rules)
         if paths.operating_point.is_file():
             shutil.copy2(paths.operating_point, models)
-        write_card(models, read_run(paths), Predictor.load(models, models / RULES_JSON))
+        write_card(models, Run.read(paths), Predictor.load(models, models / RULES_JSON))
         (folder / "Dockerfile").symlink_to(Path("env") / "docker" / "Dockerfile")
     print(f"packaged → {target}", flush=True)
     return target

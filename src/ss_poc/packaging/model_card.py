@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..core.files import write_json
 from ..core.host import cores
 from ..core.images import decode_image, encode_image
 from ..core.parallel import ahead
+from ..core.run import Run
 from ..inference.appearance import measure, reference_of
 from ..inference.predictor import Predictor
 
@@ -27,16 +28,16 @@ MOST_SAMPLES = 4
 LARGEST_SAMPLE = 4_000_000
 
 
-def write_card(folder: Path, run: Mapping[str, Any], predictor: Predictor) -> None:
+def write_card(folder: Path, run: Run, predictor: Predictor) -> None:
     """Write `card.json` and `samples/` of a run into a folder; with scores alone where its photographs are gone.
 
     Args:
         folder: where the graph lies.
-        run: its run.json.
+        run: that the graph comes from.
         predictor: the model as it will be served.
     """
-    card: dict[str, Any] = {"scores": run.get("scores", {}), "samples": [], "reference": {}}
-    files = [Path(run["data"]["img_path"]) / name for name in run["split"]["valid"]]
+    card: dict[str, Any] = {"scores": run.scores or {}, "samples": [], "reference": {}}
+    files = [Path(run.data.img_path) / name for name in run.split.valid]
     present = [path for path in files if path.is_file()]
     if present:
         step = max(1, len(present) // MOST_LOOKED_AT)

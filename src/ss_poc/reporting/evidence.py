@@ -16,7 +16,7 @@ from ..core.drawing import draw_overlay
 from ..core.host import cores
 from ..core.images import encode_image, resize_image
 from ..core.parallel import ahead
-from ..core.refine import refine, resize_probability
+from ..core.refine import plain_rules, refine, resize_probability
 from ..core.scores import dice, intersection_union
 from ..data.dataset import Sample
 from ..inference.predictor import Predictor
@@ -128,8 +128,7 @@ def _look(sample: Sample, predictor: Predictor) -> _Parts:
     spec, classes = predictor.spec, len(predictor.spec.labels)
     image, truth = sample.image(), sample.mask(classes)
     prediction = predictor.predict(image)
-    plain = refine(prediction.probability, [type(rule)(rule.label, rule.color, rule.size_hw)
-                                            for rule in predictor.rules], truth.shape[:2])
+    plain = refine(prediction.probability, plain_rules(spec.labels, spec.colors, spec.size_hw), truth.shape[:2])
     looked = Looked(
         sample.name, dice(truth, prediction.mask), dice(truth, plain), *intersection_union(truth, prediction.mask),
         *intersection_union(truth, plain), np.count_nonzero(truth, axis=(0, 1)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import numpy as np
 
 from ..core.config import ReportConfig, TrainConfig, from_flags
 from ..core.files import write_text
-from ..core.run import RunPaths, read_run
+from ..core.run import Run, RunPaths
 from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
 from ..data.dataset import Dataset, Sample, load_coco
 from ..inference.predictor import Predictor
@@ -46,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def report(paths: RunPaths) -> Path:
     """Write `valid/report.html` of a run that was searched; returns its path."""
-    run = read_run(paths)
-    dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
+    run = Run.read(paths)
+    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
     predictor = Predictor.load(paths.export, paths.rules)
-    evidence = gather(dataset.samples_of(run["split"]["valid"]), predictor)
+    evidence = gather(dataset.samples_of(run.split.valid), predictor)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
@@ -60,37 +61,37 @@ def report(paths: RunPaths) -> Path:
     return target
 
 
-def _context(run: dict[str, Any], paths: RunPaths, dataset: Dataset, predictor: Predictor,
+def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
              evidence: Evidence) -> dict[str, Any]:
     labels, colors = dataset.labels, dataset.colors
-    chosen = run["operating"]["chosen"]
+    chosen = run.operating["chosen"]
     return {
-        "run": run, "title": f"{run['data']['name']} {paths.model_name}", "labels": labels, "colors": colors,
+        "run": run, "title": f"{run.data.name} {paths.model_name}", "labels": labels, "colors": colors,
         "classes": _class_rows(run, evidence, labels, colors), "totals": _totals(evidence),
-        "chosen": chosen, "search": run.get("search", []), "engines": run.get("engines", []),
-        "engine": run.get("engine", predictor.engine), "cards": _cards(evidence, labels),
+        "chosen": chosen, "search": run.search, "engines": run.engines,
+        "engine": run.engine or predictor.engine, "cards": _cards(evidence, labels),
         "images": len(evidence.images), "suspects": [_suspect(item, labels) for item in
                                                      evidence.suspects[:MOST_SUSPECTS]],
         "suspect_count": len(evidence.suspects), "commands": _commands(run, paths),
-        "findings": run["data"]["findings"], "charts": _charts(run, paths, dataset, predictor, evidence),
+        "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 
 
-def _charts(run: dict[str, Any], paths: RunPaths, dataset: Dataset, predictor: Predictor,
+def _charts(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
             evidence: Evidence) -> dict[str, str]:
-    labels, colors, chosen = dataset.labels, dataset.colors, run["operating"]["chosen"]
+    labels, colors, chosen = dataset.labels, dataset.colors, run.operating["chosen"]
     with paths.log.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     log = {name: [float(row[name]) for row in rows] for name in rows[0]}
-    train, valid = (_class_images(dataset.samples_of(run["split"][side]), len(labels))
-                    for side in ("train", "valid"))
+    train, valid = (_class_images(dataset.samples_of(names), len(labels))
+                    for names in (run.split.train, run.split.valid))
     return {
         "curves": charts.curves(log), "splits": charts.splits(train, valid, labels),
         "precision_recall": charts.precision_recall(evidence.true_at, evidence.all_at, labels, colors,
                                                     [rule.proba for rule in predictor.rules]),
         "calibration": charts.calibration(evidence.true_at, evidence.all_at, labels, colors),
         "confusion": charts.confusion(evidence.confusion, labels),
-        "operating": charts.operating(run["operating"]["curve"], chosen["defective"], chosen["clean"],
+        "operating": charts.operating(run.operating["curve"], chosen["defective"], chosen["clean"],
                                       (chosen["false_alarms"], chosen["missed"])),
     }
 
@@ -99,7 +100,7 @@ def _class_images(samples: Sequence[Sample], classes: int) -> list[int]:
     return [sum(channel in sample.classes for sample in samples) for channel in range(classes)]
 
 
-def _class_rows(run: dict[str, Any], evidence: Evidence, labels: Sequence[str],
+def _class_rows(run: Run, evidence: Evidence, labels: Sequence[str],
                 colors: Sequence[str]) -> list[dict[str, Any]]:
     """A row of the score table for each class, its intervals with it."""
     stacked = {name: np.stack([getattr(image, name) for image in evidence.images])
@@ -107,7 +108,7 @@ def _class_rows(run: dict[str, Any], evidence: Evidence, labels: Sequence[str],
     dice_range, iou_range = bootstrap(stacked["dice"]), bootstrap(stacked["both"], stacked["either"])
     iou, iou_plain = (iou_of_counts(stacked[f"both{kind}"].sum(axis=0), stacked[f"either{kind}"].sum(axis=0))
                       for kind in ("", "_plain"))
-    rules = [item["rule"] for item in run["search"]]
+    rules = [item["rule"] for item in run.search]
     rows = []
     for channel, label in enumerate(labels):
         has, marked = stacked["true"][:, channel] > 0, stacked["predicted"][:, channel] > 0
@@ -176,11 +177,12 @@ def _data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def _commands(run: dict[str, Any], paths: RunPaths) -> list[str]:
+def _commands(run: Run, paths: RunPaths) -> list[str]:
     """The commands that repeat a run: everything the recipe chose is named."""
-    config, defaults = run["config"], TrainConfig()
-    flags = [word for name, value in config.items() if name not in NOT_REPEATED and value != getattr(defaults, name)
-             for word in (f"--{name}", str(value))]
+    defaults = dataclasses.asdict(TrainConfig())
+    flags = [word for name, value in dataclasses.asdict(run.config).items()
+             if name not in NOT_REPEATED and value != defaults[name]
+             for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
     named = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
     stages = [["train", *flags], *([name, *named] for name in ("export", "post_processing", "optimise", "report"))]
     return [shlex.join(["python", "-m", f"ss_poc.{stage[0]}", *stage[1:]]) for stage in stages]
