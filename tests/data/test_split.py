@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from ss_poc.core.errors import ConfigError, DataError
-from ss_poc.data.split import part_of, split_samples, valid_part
+from ss_poc.data.split import split_samples, valid_fraction_for, workpiece_of
 
 
 @dataclass(frozen=True)
@@ -133,19 +133,19 @@ def test_classes_that_exclude_each_other_are_in_training_first():
     assert set(classes_of(samples, train)) == {0, 1, 2}
 
 
-@pytest.mark.parametrize(("name", "pattern", "part"), [
+@pytest.mark.parametrize(("name", "pattern", "workpiece"), [
     ("p17_top.jpg", "^[^_]+", "p17"),
     ("line 2/p17_top.jpg", r"([^/_]+)_[^/]*$", "p17"),
     ("top.jpg", "^p[0-9]+", ""),
     ("top.jpg", "(p[0-9]+)?", ""),
     ("p17_top.jpg", "", ""),
 ])
-def test_part_is_what_the_pattern_finds_in_a_name(name, pattern, part):
-    assert part_of(name, pattern) == part
+def test_workpiece_is_what_the_pattern_finds_in_a_name(name, pattern, workpiece):
+    assert workpiece_of(name, pattern) == workpiece
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_photographs_of_one_part_stay_together(seed):
+def test_photographs_of_one_workpiece_stay_together(seed):
     draw = random.Random(seed)
     samples = [Item(f"p{draw.randint(0, 15)}_{index}.png", f"{index}", frozenset({index % 3})) for index in range(60)]
     train, valid = split_samples(samples, 0.25, seed, "^p[0-9]+")
@@ -153,29 +153,29 @@ def test_photographs_of_one_part_stay_together(seed):
     assert not {name.split("_")[0] for name in train} & {name.split("_")[0] for name in valid}
 
 
-def test_copies_join_the_parts_that_show_them():
+def test_copies_join_the_workpieces_that_show_them():
     samples = [Item(name, digest, frozenset()) for name, digest in (
         ("a_1", "x"), ("a_2", "y"), ("b_1", "y"), ("b_2", "z"), ("c_1", "w"), ("c_2", "v"))]
     sides = split_samples(samples, 0.5, 0, "^.")
     assert sorted(map(sorted, sides)) == [["a_1", "a_2", "b_1", "b_2"], ["c_1", "c_2"]]
 
 
-def test_photographs_without_a_part_count_by_themselves():
+def test_photographs_without_a_workpiece_count_by_themselves():
     samples = items((10, {0}))
     assert split_samples(samples, 0.3, 1, "^part[0-9]+") == split_samples(samples, 0.3, 1)
 
 
-def test_one_part_alone_cannot_be_split():
-    with pytest.raises(DataError, match="1 different parts"):
+def test_one_workpiece_alone_cannot_be_split():
+    with pytest.raises(DataError, match="1 different workpieces"):
         split_samples(items((5, {0})), 0.2, 0, "png")
 
 
-@pytest.mark.parametrize(("sizes_hw", "part"), [
+@pytest.mark.parametrize(("sizes_hw", "fraction"), [
     ([(480, 640)] * 3, 0.2),
     ([(480, 640)] * 6000, 0.2),            # 1200 of 307,200 pixels are 369 million
     ([(4000, 5000)] * 60, 0.2),            # 12 of 20 million are 240 million
     ([(3000, 4000)] * 2000, 0.03),         # 60 images, though 500 million pixels are 42
     ([(1000, 1000)] * 4000, 0.125),        # 500 million of 4 billion pixels
     ([(1000, 1000)] * 2000 + [(2000, 1000)] * 1000, 0.125)])
-def test_a_fifth_validates_but_of_many_large_photographs_less(sizes_hw, part):
-    assert valid_part(sizes_hw) == pytest.approx(part)
+def test_a_fifth_validates_but_of_many_large_photographs_less(sizes_hw, fraction):
+    assert valid_fraction_for(sizes_hw) == pytest.approx(fraction)

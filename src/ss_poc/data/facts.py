@@ -18,8 +18,8 @@ __all__ = ["Survey", "survey_samples"]
 
 # Enough for a tenth percentile; surveying thousands of large photographs would take minutes and tell the same.
 MOST_SAMPLES = 200
-# A class keeps to one side if its mean position is this far off the middle, in image sides, by STEADY standard errors,
-# and so many of its images have it there: a tendency is no rule.
+# A class keeps to one side of the images if its mean position is off the middle by OFF_MIDDLE of the image's length and
+# by STEADY standard errors, and the fraction MOST of its images have it there: a tendency is no rule.
 OFF_MIDDLE, STEADY, MOST = 0.1, 4.0, 0.9
 
 
@@ -28,16 +28,16 @@ class Survey:
     """Facts of the images that train; lengths and areas in pixels of the photographs.
 
     Attributes:
-        images: how many.
-        clean: how many without a region.
-        class_images: images with a region of each class, (C,).
+        images: number of images.
+        clean: number of images without a region.
+        class_images: number of images with a region of each class, (C,).
         median_hw, largest_hw: median and largest (height, width).
         object_area: area that 90 % of the objects (8-connected components of a class) exceed.
         object_width: thickness that 90 % of the objects exceed: twice the largest distance to their border.
-        covered: mean part of an image that objects cover.
-        grey: whether no looked-at photograph has a colour.
-        turnable_v, turnable_h: whether upside-down and mirrored photographs could be from the same source: no class
-            keeps to one half of the image.
+        covered: mean fraction of an image, 0 to 1, that objects cover.
+        grey: whether none of the photographs that were looked at has a colour.
+        turnable_v, turnable_h: whether photographs that are upside down, or mirrored, could be from the same source: no
+            class keeps to one half of the image.
     """
 
     images: int
@@ -55,7 +55,8 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Look:
-    """One photograph: its objects' areas and widths, part covered, each class' mean (y, x) in 0..1, and colour."""
+    """One photograph: areas and widths of its objects, the fraction that they cover, the mean (y, x) of each class in
+    0..1, and whether it is grey."""
 
     areas: tuple[float, ...]
     widths: tuple[float, ...]
@@ -65,7 +66,12 @@ class _Look:
 
 
 def survey_samples(samples: Sequence[Sample], classes: int, progress: bool = False) -> Survey:
-    """Look at the samples: all sizes and classes, and the pixels of at most MOST_SAMPLES labelled ones.
+    """Look at the samples: at the size and classes of all, and at the pixels of at most MOST_SAMPLES labelled ones.
+
+    Args:
+        samples: those that train, at least one.
+        classes: number of classes.
+        progress: show a bar while photographs are looked at.
 
     Raises:
         ImageError: a photograph cannot be decoded.

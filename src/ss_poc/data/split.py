@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..core.errors import ConfigError, DataError
 
-__all__ = ["part_of", "split_samples", "together", "valid_part"]
+__all__ = ["split_samples", "together", "valid_fraction_for", "workpiece_of"]
 
 
 class Splittable(Protocol):
@@ -29,28 +29,37 @@ class Splittable(Protocol):
 
 @dataclass(frozen=True)
 class _Group:
-    """Samples that are byte-identical or show one part: they stay together."""
+    """Samples that are byte-identical or show one workpiece: they stay on one side of the split."""
 
     order: str
     names: tuple[str, ...]
     classes: frozenset[int]
 
 
-# A fifth validates, but of many large photographs no more than so many, or so many pixels: going through them takes a
-# long time after every training, and what they say changes little then.
+# The fraction that validates. Of many large photographs it is less: ENOUGH_IMAGES, or as many as have ENOUGH_PIXELS. To
+# go through them takes a long time after every training, and more of them would change the scores little.
 VALID, ENOUGH_IMAGES, ENOUGH_PIXELS = 0.2, 60, 500_000_000
 NOBODY = _Group("", (), frozenset())
 STARTS = 16
 
 
-def part_of(name: str, pattern: str) -> str:
-    """Which part a photograph shows, by its name: what the pattern's group matches, or all of it; "" for no match."""
+def workpiece_of(name: str, pattern: str) -> str:
+    """Tell from the name of a photograph which workpiece it shows.
+
+    Args:
+        name: of the photograph, relative to the data set's folder.
+        pattern: regular expression; "" for none.
+
+    Returns:
+        What the pattern's group matches, or all of the pattern where it has no group; "" for no match.
+    """
     found = re.search(pattern, name) if pattern else None
     return (found[1] if found.re.groups else found[0]) or "" if found else ""
 
 
-def valid_part(sizes_hw: Sequence[tuple[int, int]]) -> float:
-    """Which part of images of those sizes, (height, width) each, validates: a fifth, less of many large ones."""
+def valid_fraction_for(sizes_hw: Sequence[tuple[int, int]]) -> float:
+    """Choose the fraction, 0 to 1, of images of these sizes, (height, width) each, that validates: a fifth, or less of
+    many large ones."""
     pixels = sum(height * width for height, width in sizes_hw)
     return min(VALID, max(ENOUGH_IMAGES / len(sizes_hw), ENOUGH_PIXELS / pixels)) if sizes_hw else VALID
 
@@ -59,16 +68,16 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
                   pattern: str = "") -> tuple[list[str], list[str]]:
     """Split samples by the set of classes in an image; negatives are such a set too.
 
-    It depends on contents, classes, parts and seed alone, not on order or machine. Byte-identical files, and
-    photographs of one part, are one group and stay together; a class in 2 groups or more is on both sides wherever that
-    can be, one in a single group is in training. The validation part has `valid_fraction` of the groups, rounded,
-    unless classes need more.
+    It depends on contents, classes, workpieces and seed alone, not on order or machine. Byte-identical files, and
+    photographs of one workpiece, are one group and stay together; a class in 2 groups or more is on both sides wherever
+    that can be, one in a single group is in training. `valid_fraction` of the groups validate, rounded, unless classes
+    need more.
 
     Args:
         samples: to split.
-        valid_fraction: between 0 and 1.
+        valid_fraction: fraction of the groups that validates, above 0 and below 1.
         seed: of the draw.
-        pattern: regular expression that finds the part in a sample's name, see `part_of`.
+        pattern: regular expression that finds the workpiece in a sample's name, see `workpiece_of`.
 
     Returns:
         Names that train and names that validate, sorted.
@@ -78,12 +87,12 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
         DataError: fewer than 2 different images.
     """
     if not 0 < valid_fraction < 1:
-        raise ConfigError(f"valid is {valid_fraction}", "a part between 0 and 1")
+        raise ConfigError(f"valid is {valid_fraction}", "a fraction between 0 and 1")
     groups = _stratified(together(samples, pattern), seed)
     if len(groups) < 2:
-        raise DataError(f"there are {len(groups)} different {'parts' if pattern else 'images'}",
+        raise DataError(f"there are {len(groups)} different {'workpieces' if pattern else 'images'}",
                         "at least 2, one to train and one to validate",
-                        "--group finds the same part everywhere" if pattern and samples else "label more images")
+                        "--group finds one workpiece in all names" if pattern and samples else "label more images")
     total = len(groups)
     count = min(max(round(total * valid_fraction), 1), total - 1)
     # Exchanges can end before every class is covered; another start may get there.
@@ -108,7 +117,7 @@ def _attempt(groups: Sequence[_Group], count: int, start: int) -> tuple[list[_Gr
 
 
 def together(samples: Iterable[Splittable], pattern: str) -> list[list[Splittable]]:
-    """Samples of the same content or part, by way of others too, in one list each."""
+    """Group samples of the same content or workpiece, also by way of other samples, in one list each."""
     owner: dict[tuple[str, str], list[Splittable]] = {}
     for sample in samples:
         keys = _keys(sample, pattern)
@@ -119,8 +128,8 @@ def together(samples: Iterable[Splittable], pattern: str) -> list[list[Splittabl
 
 
 def _keys(sample: Splittable, pattern: str) -> list[tuple[str, str]]:
-    part = part_of(sample.name, pattern)
-    return [("content", sample.digest), *([("part", part)] if part else [])]
+    workpiece = workpiece_of(sample.name, pattern)
+    return [("content", sample.digest), *([("workpiece", workpiece)] if workpiece else [])]
 
 
 def _stratified(members: Iterable[Sequence[Splittable]], seed: int) -> list[_Group]:

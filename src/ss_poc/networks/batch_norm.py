@@ -32,8 +32,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """A model with every batch normalisation of maps as `FusedBatchNormalization`; it shares all its other layers with
-    `model`, whose weights it has, in the same order."""
+    """Rebuild a model with every batch normalisation of maps as `FusedBatchNormalization`.
+
+    The new model has the weights of `model`, in the same order, and shares all other layers with it.
+    """
     def replaced(layer: Any) -> Any:
         # Only what is exactly Keras' own, with all that the kernel expects.
         if type(layer) is not keras.layers.BatchNormalization or not (layer.scale and layer.center) or \

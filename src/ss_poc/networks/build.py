@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.config import ARCHITECTURES, parse_size
@@ -16,7 +16,7 @@ from .weights import load_weights, set_body, stored_classes, take_over
 
 import keras  # noqa: E402  isort: skip
 
-__all__ = ["build_model", "default_encoder", "encoder_names"]
+__all__ = ["build_model", "check_network", "default_encoder", "encoder_names"]
 
 DEFAULT_ENCODERS = {"compact": "compact16", "unet": "efficientnetb0", "unetpp": "efficientnetb4",
                     "fpn": "efficientnetb0", "linknet": "efficientnetb0", "pspnet": "efficientnetb0"}
@@ -30,8 +30,30 @@ def default_encoder(architecture: str) -> str:
 
 
 def encoder_names(architecture: str) -> list[str]:
-    """List the encoders that go with an architecture."""
+    """List the encoders that go with an architecture. Raises ModelError for an unknown architecture."""
+    default_encoder(architecture)
     return list(COMPACT_ENCODERS) if architecture == "compact" else library_encoders()
+
+
+def check_network(architecture: str, encoder: str, size_hw: Sequence[int]) -> None:
+    """Raise the errors of `build_model` that names and size alone tell, without building anything.
+
+    Args:
+        architecture: one of `config.ARCHITECTURES`.
+        encoder: one of `encoder_names(architecture)`; "" for its default.
+        size_hw: (height, width) of the input.
+
+    Raises:
+        ModelError: unknown name, or a size the architecture cannot take.
+        ConfigError: a size that no network takes.
+    """
+    known, encoder = encoder_names(architecture), encoder or default_encoder(architecture)
+    if encoder not in known:
+        raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
+    height, width = parse_size(f"{size_hw[0]}x{size_hw[1]}")
+    if architecture == "pspnet" and (height % 48 or width % 48):
+        fits = [max(96, round(length / 96) * 96) for length in (height, width)]
+        raise ModelError(f"pspnet cannot take {height}x{width}", "multiples of 96", f"try --size {fits[0]}x{fits[1]}")
 
 
 def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence[int], weights: str = "none",
@@ -58,27 +80,11 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
             fit.
         ConfigError: a size that no network takes.
     """
-    encoder = _checked_encoder(architecture, encoder)
-    size_hw = parse_size(f"{size_hw[0]}x{size_hw[1]}")
-    model = _build(architecture, encoder, classes, size_hw, weights == "imagenet", full)
-    if weights == "synthetic":
-        set_body(model, read_pretrained(encoder))
-    elif weights not in ("none", "imagenet"):
-        before = stored_classes(Path(weights))
-        source = _build(architecture, encoder, before, size_hw)
-        load_weights(source, Path(weights))
-        same = kept is None and before == classes
-        take_over(model, source, list(range(classes)) if same else kept or [None] * classes)
+    check_network(architecture, encoder, size_hw)
+    encoder, input_hw = encoder or default_encoder(architecture), (int(size_hw[0]), int(size_hw[1]))
+    model = _build(architecture, encoder, classes, input_hw, weights == "imagenet", full)
+    _initialise(model, encoder, weights, kept, lambda number: _build(architecture, encoder, number, input_hw))
     return model
-
-
-def _checked_encoder(architecture: str, encoder: str) -> str:
-    """The encoder, or the architecture's default for ""; raises ModelError where the two do not go together."""
-    default, known = default_encoder(architecture), encoder_names(architecture)
-    encoder = encoder or default
-    if encoder not in known:
-        raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
-    return encoder
 
 
 def _build(architecture: str, encoder: str, classes: int, size_hw: tuple[int, int], pretrained: bool = False,
@@ -89,3 +95,15 @@ def _build(architecture: str, encoder: str, classes: int, size_hw: tuple[int, in
     if pretrained:
         warnings.warn("compact has no pretrained weights; training starts from scratch", stacklevel=3)
     return compact(COMPACT_ENCODERS[encoder], classes, size_hw, full)
+
+
+def _initialise(model: keras.Model, encoder: str, weights: str, kept: Sequence[int | None] | None,
+                build: Callable[[int], keras.Model]) -> None:
+    """Give a network the weights that it starts from; `build` makes its twin with another number of classes."""
+    if weights == "synthetic":
+        set_body(model, read_pretrained(encoder))
+    elif weights not in ("none", "imagenet"):
+        source = build(stored_classes(Path(weights)))
+        load_weights(source, Path(weights))
+        now, before = model.output_shape[-1], source.output_shape[-1]
+        take_over(model, source, list(range(now)) if kept is None and before == now else kept or [None] * now)

@@ -37,15 +37,11 @@ def with_encoder(architecture: str, encoder: str, classes: int, size_hw: tuple[i
             network a warning is given and the encoder starts from scratch.
 
     Raises:
-        ModelError: a size that the architecture or encoder cannot take, or a damaged download.
+        ModelError: a size that the encoder cannot take, or a damaged download.
     """
     package = segmentation_models()
     build = {"unet": package.Unet, "fpn": package.FPN, "linknet": package.Linknet, "pspnet": package.PSPNet,
              "unetpp": _unet_plus_plus}[architecture]
-    if architecture == "pspnet" and (size_hw[0] % 48 or size_hw[1] % 48):
-        fits = [max(96, round(length / 96) * 96) for length in size_hw]
-        raise ModelError(f"pspnet cannot take {size_hw[0]}x{size_hw[1]}", "multiples of 96",
-                         f"try --size {fits[0]}x{fits[1]}")
     try:
         core, tuned = _built(build, encoder, classes, size_hw, pretrained)
     except ValueError as error:

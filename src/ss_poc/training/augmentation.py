@@ -1,4 +1,4 @@
-"""What may change in a photograph without changing its label."""
+"""Augmentation: pipelines that change a photograph, and its label only as far as it moves."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Compose", "default_augmentation", "duplicate", "load_augmentation"]
 
 def default_augmentation(strength: float, crop_hw: Sequence[int], grey: bool = False, turn_v: bool = True,
                          turn_h: bool = True) -> Compose:
-    """What changes a photograph of a part, but not its label: turns, scale, light, noise; cuts the crop out.
+    """Build the default pipeline: it changes scale, angle, light and noise, and cuts the crop out of a larger region.
 
     Args:
-        strength: 0 to leave the pixels as they are, 1 for the usual.
+        strength: 0 to leave light, noise and scale as they are, 1 for the usual changes.
         crop_hw: (height, width) of the result.
-        grey: whether there are no colours to shift.
-        turn_v, turn_h: whether upside-down and mirrored photographs may be.
+        grey: whether the photographs have no colours to shift.
+        turn_v, turn_h: whether crops may be turned upside down, and mirrored.
     """
     steps: list[Any] = [
         albumentations.Affine(scale={"x": (1 - 0.22 * strength, 1 + 0.25 * strength),
@@ -52,7 +52,7 @@ def default_augmentation(strength: float, crop_hw: Sequence[int], grey: bool = F
 
 
 def load_augmentation(path: Path) -> Compose:
-    """A pipeline from albumentations' own yaml (`albumentations.save(pipeline, path, data_format="yaml")`).
+    """Read a pipeline from albumentations' own yaml (`albumentations.save(pipeline, path, data_format="yaml")`).
 
     Raises:
         ConfigError: the file is missing, no yaml, or not a pipeline.
@@ -68,5 +68,5 @@ def load_augmentation(path: Path) -> Compose:
 
 
 def duplicate(pipeline: Compose) -> Compose:
-    """The same steps with a random state of their own, for another thread."""
+    """Copy a pipeline: the same steps with a random state of their own, for another thread."""
     return albumentations.from_dict(pipeline.to_dict())

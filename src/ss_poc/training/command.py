@@ -27,7 +27,7 @@ from ..core.host import share_cores
 from ..core.run import RunPaths, data_path, find_json, read_run, update_run
 from ..data.dataset import Dataset, load_coco
 from ..data.facts import Survey, survey_samples
-from ..data.split import part_of, split_samples, together, valid_part
+from ..data.split import split_samples, together, valid_fraction_for, workpiece_of
 from .recipe import Choice, choose, default_architecture, machine, table
 
 __all__ = ["main", "train"]
@@ -140,12 +140,13 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
     known = before["split"] if same else {}
     sides = {name: side for side in ("train", "valid") for name in known.get(side, [])}
     # By name, not by member: a known photograph may have been deleted since, and its part trained all the same.
-    parts = {part_of(name, config.group): side for side in ("valid", "train") for name in known.get(side, [])}
+    parts = {workpiece_of(name, config.group): side for side in ("valid", "train") for name in known.get(side, [])}
     parts.pop("", None)
     split: dict[str, list[str]] = {"train": [], "valid": []}
     new = []
     for members in together(dataset.samples, config.group):
-        sides_here = {sides.get(sample.name) or parts.get(part_of(sample.name, config.group)) for sample in members}
+        sides_here = {sides.get(sample.name) or parts.get(workpiece_of(sample.name, config.group))
+                      for sample in members}
         sides_here.discard(None)
         if not sides_here:
             new.append(members)
@@ -155,8 +156,8 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
             split[sides.get(sample.name, joined)].append(sample.name)
     unsplit = [sample for members in new for sample in members]
     if not known or len(new) >= 2:
-        part = config.valid or valid_part([sample.size_hw for sample in dataset.samples])
-        names = split_samples(unsplit, part, config.seed, config.group)
+        fraction = config.valid or valid_fraction_for([sample.size_hw for sample in dataset.samples])
+        names = split_samples(unsplit, fraction, config.seed, config.group)
         split["train"] += names[0]
         split["valid"] += names[1]
     else:
@@ -243,8 +244,8 @@ def _say(config: TrainConfig, dataset: Dataset, paths: RunPaths) -> None:
     print(f"{len(split['train'])} images train, {len(split['valid'])} validate; {len(dataset.labels)} classes: "
           f"{', '.join(dataset.labels)}", flush=True)
     if config.group:
-        parts = {side: {part_of(name, config.group) for name in names} for side, names in split.items()}
-        alone = sum(not part_of(sample.name, config.group) for sample in dataset.samples)
+        parts = {side: {workpiece_of(name, config.group) for name in names} for side, names in split.items()}
+        alone = sum(not workpiece_of(sample.name, config.group) for sample in dataset.samples)
         print(f"of {len(parts['train'] - {''})} parts that train and {len(parts['valid'] - {''})} that validate"
               + (f"; {alone} images whose name shows no part count by themselves" if alone else ""), flush=True)
     rows = [Choice(**row) for row in read_run(paths)["recipe"]]

@@ -50,7 +50,8 @@ def soft_dice(true: Any, probability: Any) -> Any:
 
 
 def pooled(true: Any, probability: Any) -> Any:
-    """`true` at the size of `probability`: where that is smaller, the part of each of its pixels that is covered."""
+    """Bring `true` to the size of `probability`: where that is smaller, the fraction of each of its pixels that is
+    covered, 0 to 1."""
     factor = true.shape[1] // probability.shape[1]
     return ops.average_pool(true, factor) if factor > 1 else true
 
@@ -136,7 +137,14 @@ def lovasz(true: Any, probability: Any) -> Any:
 
 
 def loss_function(name: str) -> Loss:
-    """The loss of that name: (true, probability) → scalar.
+    """Look up a loss by name.
+
+    Args:
+        name: one of `config.LOSSES`.
+
+    Returns:
+        Function of `true` and `probability`, (N, H, W, C) float32 each, to a float32 scalar. `probability` may have a
+        height and width that are smaller by a whole factor.
 
     Raises:
         ConfigError: unknown name.

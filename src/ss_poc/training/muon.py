@@ -49,7 +49,7 @@ def is_kernel(shape: tuple[int, ...]) -> bool:
 
 
 def orthogonal(matrix: Any) -> Any:
-    """About U V^T of U S V^T: singular values of 0.68 to 1.13, but for those that are next to nothing.
+    """Make a matrix U S V^T nearly orthogonal: about U V^T, with singular values of 0.68 to 1.13 but for those near 0.
 
     Newton-Schulz iteration on the small Gram matrix, which commutes with every polynomial of itself: for 1,728 x 192
     two fifths of the multiplications of iterating on the matrix.
