@@ -5,17 +5,23 @@ set -eu
 usage() {
     cat <<'TEXT'
 usage: sh annotator.sh [start | stop | status | logs [-f] | backup | restore FILE]
-       sh annotator.sh new NAME --labels scratch,pit      folder coco-annotator/datasets/NAME, and a project on it
-       sh annotator.sh scan NAME                          take in photographs that were copied into the folder
-       sh annotator.sh export NAME                        write the labels to NAME/.exports/coco-<time>.json
-       sh annotator.sh import NAME FILE [--labels a,b]    labels of CVAT, Label Studio, Roboflow, labelme, or PNG masks
-       sh annotator.sh propose NAME [N] [VERSION]         pre-label the N (20) photographs that are worth most
-       sh annotator.sh assist NAME                        the service on port 8892 proposes when a photograph is opened
-       sh annotator.sh changed NAME                       exit 0 if there are labels that the last export has not
+       sh annotator.sh new NAME --labels A,B         make the folder coco-annotator/datasets/NAME and a project on it
+       sh annotator.sh scan NAME                     take in photographs that were copied into the folder
+       sh annotator.sh export NAME                   write the labels to NAME/.exports/coco-<time>.json, for training
+       sh annotator.sh import NAME FILE [--labels A,B] [--photos FOLDER]
+                                                     take in labels of CVAT, Label Studio, Roboflow, labelme, or PNG masks
+       sh annotator.sh propose NAME [N] [VERSION]    put a model's regions on the N photographs worth labelling most (20, v_1)
+       sh annotator.sh assist NAME                   let the service propose regions when a photograph is opened
+       sh annotator.sh changed NAME                  exit 0 if labels changed since the last export, else 1
 
-With Docker it is coco-annotator, without Label Studio; ANNOTATOR=label-studio or ANNOTATOR=coco-annotator says which, and what
-was used before stays. ANNOTATOR_PORT (8890) and HOST (127.0.0.1; 0.0.0.0 lets other machines in) say where; SERVICE
-(http://127.0.0.1:8892) names the service.
+examples:
+       sh annotator.sh new photos --labels scratch,pit:#00ff00
+       sh annotator.sh import photos masks.zip --labels scratch,pit
+       sh annotator.sh propose photos 20 v_1
+       HOST=0.0.0.0 ANNOTATOR=label-studio sh annotator.sh
+
+variables: ANNOTATOR (coco-annotator or label-studio; default: the tool used before, the first time coco-annotator if Docker runs),
+ANNOTATOR_PORT (8890), HOST (127.0.0.1; 0.0.0.0 lets other machines in), SERVICE (http://127.0.0.1:8892, which proposes)
 TEXT
 }
 
@@ -39,7 +45,7 @@ status() {
     if is_up; then say "$tool runs: http://127.0.0.1:$port/"; else say "$tool does not run" && exit 3; fi
 }
 
-# check VERB WORD…: what each verb needs, before anything is set up.
+# check VERB WORD…: end here, before anything is set up, if the words are not those that the verb takes.
 check() {
     case $1 in
     logs) [ "${2:--f}" = -f ] || wrong_call "unknown argument: $2" ;;
@@ -51,7 +57,7 @@ check() {
     esac
 }
 
-# For verbs about a data set: the annotator must answer. A new project knows the service, if one runs.
+# ask VERB NAME WORD…: what is about a data set. The annotator must run. A new project is told of the service, if one runs.
 ask() {
     is_up || fail "$tool does not run" "sh annotator.sh"
     account

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154  # annotator.sh sets state, verb; uses fresh
-# Which annotator, and as whom. Sourced by annotator.sh, after stack.sh.
+# Which annotator runs, and its account. Sourced by annotator.sh, after stack.sh.
 
-# Which annotator: the one that has the labels, else what is asked for, else what this machine can run.
+# Choose the tool: what ANNOTATOR names, else the one that has the labels, else what this machine can run.
 choose_tool() {
     used=$(cat "$state/tool" 2>/dev/null || true)
     tool=${ANNOTATOR:-$used}
@@ -21,7 +21,7 @@ choose_tool() {
         say "labels made with $used stay there: sh annotator.sh export NAME before you change, import NAME FILE after"
 }
 
-# Name, password and secrets, made once; nobody else may read them.
+# Name, password and secrets: made once, in a file that nobody else may read.
 account() {
     if [ ! -f "$state/account" ]; then
         random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154  # annotator.sh sets state, port, service, tool
-# coco-annotator in containers: the words that annotator_studio.sh has as well. Sourced after stack.sh.
+# coco-annotator in containers: the same functions as in annotator_studio.sh. Sourced after stack.sh.
 
 is_up() { [ -n "$(docker ps -q --filter label=com.docker.compose.project=ss-poc-annotator --filter label=com.docker.compose.service=webserver 2>/dev/null)" ]; }
 
@@ -44,7 +44,7 @@ restore() {
     say "restored $1"
 }
 
-# The page asks the service itself, from the browser: by the name under which that browser knows this host.
+# In .venv if training has set it up, else in the trainer's container.
 driver() {
     if [ -x .venv/bin/python ] && [ -f .venv/.ready ]; then
         PYTHONPATH=src .venv/bin/python -m ss_poc.annotator --tool "$tool" --url "http://127.0.0.1:$port" "$@"

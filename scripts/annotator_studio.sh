@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154  # annotator.sh sets state, port, service, tool
-# Label Studio as a process, in .venv-annotate: the words that annotator_coco.sh has as well.
+# Label Studio as a process, in .venv-annotate: the same functions as in annotator_coco.sh.
 annotate="$(pwd)/.venv-annotate/bin/python" home="$(pwd)/$state/label-studio"
 
 is_up() {
@@ -52,7 +52,7 @@ down() {
 
 logs() { tail -n 200 "$@" "$state/log"; }
 
-# The database is copied by its own means, so that one who labels meanwhile does no harm.
+# SQLite itself copies the database, so that the copy is whole while somebody labels.
 backup() {
     annotate_env
     file=annotator-$(date +%Y-%m-%d-%H%M%S).tar.gz
@@ -72,7 +72,7 @@ restore() {
     rm -rf "$state/restored" && mkdir -p "$state/restored"
     tar -C "$state/restored" -xzf "$1" && [ -f "$state/restored/label-studio/label_studio.sqlite3" ] ||
         fail "$1 is no backup of Label Studio, or damaged" "name the file that sh annotator.sh backup wrote"
-    if [ -e "$home" ]; then rm -rf "$home-before" && mv "$home" "$home-before" && say "what was there is now $home-before"; fi
+    if [ -e "$home" ]; then rm -rf "$home-before" && mv "$home" "$home-before" && say "the labels of before are now in $home-before"; fi
     mv "$state/restored/label-studio" "$home" && mv "$state/restored/account" "$state/account" && rm -rf "$state/restored"
     say "label-studio" >"$state/tool"
     say "restored $1; sh annotator.sh starts it"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154  # trainer.sh and annotator.sh set mode
-# What labelling and training want of each other. Sourced after training.sh.
+# Labels on their way to training, and a model's proposals on their way back. Sourced after training.sh.
 
-# offer_export FOLDER: labels that an annotator has and training has not are offered; where nobody can answer, said.
+# offer_export FOLDER: if labels changed since the last export, ask whether to export them first; without a terminal, say so.
 offer_export() {
     name=${1#coco-annotator/datasets/}
     [ "$mode" != image ] && [ -f coco-annotator/.annotator/tool ] && [ -d "coco-annotator/datasets/$name" ] || return 0
@@ -15,8 +15,8 @@ offer_export() {
     case $answer in [nN]*) say "  to do:    sh annotator.sh export $name" ;; *) sh annotator.sh export "$name" ;; esac
 }
 
-# A trained version ranks what is not labelled yet, and proposes regions. Labels are exported first: they tell what is.
-# propose_labels NAME [N] [VERSION]
+# propose_labels NAME [N] [VERSION]: a trained version orders the photographs without labels and proposes regions on the first N.
+# Labels are exported first: the export tells which photographs have some.
 propose_labels() {
     name=$1 count=${2:-20} version=${3:-v_1}
     folder=coco-annotator/datasets/$name run=result/$name/segment/$version

@@ -14,27 +14,26 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from clones import clone_into
 from conftest import stage
-from served import free_port
+from label_studio_page import Canvas, Site, corners, filled, iou, middle_line, near
 
+from ss_poc.core.files import write_json
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import Dataset, Sample, load_coco
-from ss_poc.labelling.label_studio import Studio
-from ss_poc.labelling.model import Image, Region, read_document
+from ss_poc.labelling.exports import document, read_document
+from ss_poc.labelling.folder import keep_labels
+from ss_poc.labelling.model import Image, Region
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PICTURES = os.environ.get("SS_POC_PICTURES")
 COUNT = 8
-PAUSE_MS = 300  # Label Studio takes two clicks in shorter time for a double click
 
 
 class Material:
@@ -70,34 +69,6 @@ def material(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         stage(name, *names, cwd=here)
     return Material(load_coco(find_json(here / "demo"), here / "demo"), here / "result/photos/segment/v_1",
                     here / "deploy/KerasSegmentationService/segment/v_1")
-
-
-class Site:
-    """The project, where one person labels."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.photos = folder, folder / "coco-annotator/datasets/photos"
-        self.environment = {**os.environ, "ANNOTATOR": "label-studio", "ANNOTATOR_PORT": str(free_port()),
-                            "PORT": str(free_port()), "MODE": "native"}
-        self.environment["SERVICE"] = f"http://127.0.0.1:{self.environment['PORT']}"
-        self.address = f"http://127.0.0.1:{self.environment['ANNOTATOR_PORT']}"
-
-    def run(self, *command: str, code: int = 0, **environment: str) -> str:
-        """What a script prints; it must end with `code`."""
-        log = self.folder / "said"
-        with log.open("w") as file:  # not a pipe: what is started would hold it open
-            done = subprocess.run(["sh", *command], cwd=self.folder, stdout=file, stderr=subprocess.STDOUT, timeout=400,
-                                  stdin=subprocess.DEVNULL, env={**self.environment, **environment})
-        said = log.read_text()
-        assert done.returncode == code, said
-        return said
-
-    def account(self) -> dict[str, str]:
-        lines = (self.folder / "coco-annotator/.annotator/account").read_text().split()
-        return dict(line.split("=", 1) for line in lines)
-
-    def studio(self) -> Studio:
-        return Studio(self.address, self.account()["ANNOTATOR_TOKEN"], self.photos.parent)
 
 
 @pytest.fixture(scope="module")
@@ -146,96 +117,6 @@ def picture(page: Any, name: str) -> None:
     if PICTURES:
         page.wait_for_timeout(1000)
         page.screenshot(path=f"{PICTURES}/labelling-{name}.png")
-
-
-class Canvas:
-    """The photograph of a task in Label Studio."""
-
-    def __init__(self, page: Any, site: Site, sample: Sample, project: str = "photos") -> None:
-        self.page, self.size_hw = page, sample.size_hw
-        studio = site.studio()
-        found = studio._project(project)
-        task = next(task["id"] for task in studio._tasks(found) if studio._place(task, project) == sample.path.name)
-        page.goto(f"{site.address}/projects/{found['id']}/data?task={task}")
-        page.locator("canvas").nth(1).wait_for()
-        self.box, before = page.locator("canvas").first.bounding_box(), None
-        while self.box != before:  # it is laid out anew once the photograph has come
-            page.wait_for_timeout(1500)
-            self.box, before = page.locator("canvas").first.bounding_box(), self.box
-
-    def spot(self, x: float, y: float) -> tuple[float, float]:
-        """Where a pixel of the photograph is on the screen."""
-        return (self.box["x"] + round(x / self.size_hw[1] * self.box["width"]),
-                self.box["y"] + round(y / self.size_hw[0] * self.box["height"]))
-
-    def pixel(self, spot: tuple[float, float]) -> tuple[float, float]:
-        """Which pixel of the photograph a place on the screen is."""
-        return ((spot[0] - self.box["x"]) / self.box["width"] * self.size_hw[1],
-                (spot[1] - self.box["y"]) / self.box["height"] * self.size_hw[0])
-
-    def choose(self, kind: str, label: str) -> None:
-        row = self.page.locator(".lsf-labels").nth(0 if kind == "polygon" else 1)
-        row.get_by_text(label, exact=True).click()
-        self.page.wait_for_timeout(PAUSE_MS)
-
-    def polygon(self, label: str, points: np.ndarray) -> np.ndarray:
-        """Click points (N, 2) x, y, and the first once more; (H, W) bool of what was drawn."""
-        self.choose("polygon", label)
-        spots = [self.spot(*point) for point in points]
-        for spot in [*spots, spots[0]]:
-            self.page.mouse.click(*spot)
-            self.page.wait_for_timeout(PAUSE_MS)
-        return filled([self.pixel(spot) for spot in spots], self.size_hw)
-
-    def stroke(self, label: str, points: np.ndarray) -> list[tuple[float, float]]:
-        """Draw the brush along points (N, 2) x, y; those of the photograph that it went over."""
-        self.choose("brush", label)
-        spots = [self.spot(*point) for point in points]
-        self.page.mouse.move(*spots[0])
-        self.page.mouse.down()
-        for spot in spots[1:]:
-            self.page.mouse.move(*spot, steps=8)
-        self.page.mouse.up()
-        self.page.wait_for_timeout(PAUSE_MS)
-        return [self.pixel(spot) for spot in spots]
-
-    def submit(self) -> None:
-        self.page.get_by_role("button", name="Submit").click()
-        self.page.locator("button", has_text="Update").wait_for()
-
-
-def filled(points: list[tuple[float, float]], size_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool of a polygon: pixels whose middle is inside."""
-    contour = np.array(points, np.float32)
-    return np.array([[cv2.pointPolygonTest(contour, (x + 0.5, y + 0.5), False) >= 0 for x in range(size_hw[1])]
-                     for y in range(size_hw[0])])
-
-
-def corners(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y: a polygon of few points around the largest part of a mask."""
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = max(outlines, key=cv2.contourArea)
-    return cv2.approxPolyDP(outline, 0.015 * cv2.arcLength(outline, True), True)[:, 0] + 0.5
-
-
-def middle_line(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y along the longest direction of a mask."""
-    points = np.argwhere(mask)[:, ::-1] + 0.5
-    away = points - points.mean(axis=0)
-    along = away @ np.linalg.svd(away, full_matrices=False)[2][0]
-    parts = np.array_split(points[np.argsort(along)], 8)
-    return np.array([part.mean(axis=0) for part in parts])
-
-
-def near(points: list[tuple[float, float]], size_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool: what is no farther from a line than an eighth of the photograph's height."""
-    canvas = np.zeros(size_hw, np.uint8)
-    cv2.polylines(canvas, [np.array(points, np.int32)], False, 1, thickness=size_hw[0] // 4)
-    return canvas.astype(bool)
-
-
-def iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float((one & other).sum() / (one | other).sum())
 
 
 def test_start_says_where_and_as_whom_once_and_asks_nobody_else(site, started):
@@ -335,7 +216,7 @@ def test_proposals_are_shown_on_the_photographs_worth_most(site, material, page,
     assert not set(named) & {sample.path.name for sample in material.photos[:3]}
     again = site.run("annotator.sh", "propose", "photos", "3", "v_2")
     assert re.findall(r"^  (\S+)$", again, re.MULTILINE)[-3:] == named
-    proposed = site.studio().api.call("GET", "/api/predictions/", params={"project": 1})
+    proposed = site.ask("predictions/", project=1)
     assert 1 <= len(proposed) <= 3 and {item["model_version"] for item in proposed} == {"photos v_2"}
 
 
@@ -350,7 +231,11 @@ def test_regions_that_go_in_come_out(site, material, started):
     images = [Image(sample.path.name, sample.size_hw, (Region(material.polygon_label, [outline]),
                                                        Region(material.brush_label, encode_rle(mask)))),
               Image(material.photos[4].path.name, sample.size_hw, (Region(material.polygon_label, [outline]),))]
-    assert site.studio().load("round", images) == 2 and site.studio().load("round", images) == 0
+    categories = keep_labels(site.photos.parent / "round", dict.fromkeys(material.labels, ""))
+    write_json(site.folder / "given.json", document(site.photos, categories, images))
+    assert site.drive("from ss_poc.labelling.exports import read_document\n"
+                      "images = read_document(Path(sys.argv[3]))\n"
+                      "print([driver().load('round', images) for _ in range(2)])", "given.json") == "[2, 0]\n"
     site.run("annotator.sh", "export", "round")
     dataset = load_coco(find_json(site.photos.parent / "round"), site.photos.parent / "round")
     found = {item.name: item for item in dataset.samples}[sample.path.name].mask(len(dataset.labels))
@@ -389,9 +274,7 @@ def test_an_export_while_another_one_runs_leaves_two_whole_files(site, drawn):
 
 
 def test_readers_at_the_same_time_all_see_every_task(site, drawn):
-    def count(_: int) -> int:
-        studio = site.studio()
-        return len(studio._tasks(studio._project("photos")))
-
-    with ThreadPoolExecutor(8) as readers:
-        assert set(readers.map(count, range(160))) == {COUNT}
+    assert site.drive("from concurrent.futures import ThreadPoolExecutor\n"
+                      "def count(_):\n    studio = driver()\n    return len(studio._tasks(studio._project('photos')))\n"
+                      "with ThreadPoolExecutor(8) as readers: print(set(readers.map(count, range(160))))"
+                      ) == f"{{{COUNT}}}\n"

@@ -14,8 +14,9 @@ from PIL import Image as Picture
 
 from ss_poc.core.errors import DataError
 from ss_poc.core.masks import decode_rle, polygons_to_mask
+from ss_poc.labelling.folder import new_folder
 from ss_poc.labelling.importers import Moved, move_in
-from ss_poc.labelling.model import Image, new_folder
+from ss_poc.labelling.model import Image
 
 
 @pytest.fixture

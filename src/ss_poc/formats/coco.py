@@ -59,7 +59,7 @@ class Coco:
 
 
 def read_coco(json_path: Path, findings: list[Finding]) -> Coco:
-    """Entries of a COCO json; what is wrong is appended to `findings`, and its entry is left out."""
+    """Read the entries of a COCO json. Entries that break a rule are left out, and appended to `findings`."""
     try:
         value = read_json(json_path)
     except (ArtifactError, OSError) as error:
@@ -152,7 +152,11 @@ def _text(value: Any) -> str | None:
 
 
 def choose_colors(categories: Sequence[Category]) -> tuple[str, ...]:
-    """The json's colours where they are valid and not taken, else those of the palette that lie farthest from all."""
+    """Choose a `#rrggbb` colour for each category, all different.
+
+    A category keeps its colour of the json unless one before it has the same. The others get the colours of the palette
+    that differ most from those that are taken.
+    """
     chosen: dict[int, str] = {}
     for category in categories:
         if category.color and category.color not in chosen.values():

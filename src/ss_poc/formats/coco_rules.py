@@ -16,21 +16,21 @@ REFUSE, SKIP_IMAGE, SKIP_REGION, CLIP, KEEP = "refuse", "skip image", "skip regi
 UNTRUSTED = " Its image is left out: without the region, a defect would be taught as background."
 
 RULES: dict[str, tuple[str, str]] = {
-    "json-unreadable": (REFUSE, "The json must be there, whole, and json."),
+    "json-unreadable": (REFUSE, "The file must exist, be complete, and be json."),
     "structure": (REFUSE, "images, annotations and categories are lists of objects; ids are whole numbers; every image "
                           "has a file_name, every category a name."),
     "folder-missing": (REFUSE, "img_path must be a folder."),
     "no-images": (REFUSE, "The json must name images."),
     "no-categories": (REFUSE, "The json must name categories."),
     "no-regions": (REFUSE, "At least one region of one image must be usable."),
-    "duplicate-image-id": (REFUSE, "Two images may not share an id: whose region it is could not be known."),
+    "duplicate-image-id": (REFUSE, "Two images may not share an id, by which regions name their image."),
     "duplicate-category-id": (REFUSE, "Two categories may not share an id."),
     "duplicate-category-name": (REFUSE, "Two categories may not share a name; Roboflow's unused category 0 may."),
     "unknown-category": (REFUSE, "The category of every annotation must be in the json."),
     "file-missing": (SKIP_IMAGE, "An image without a file under img_path is left out."),
-    "path-outside": (SKIP_IMAGE, "A file outside img_path (absolute, '..' or a link) is never read. What its path ends "
-                                 "with is looked for inside first."),
-    "path-ambiguous": (SKIP_IMAGE, "Images of different paths may not end up at one file; the closest path has it."),
+    "path-outside": (SKIP_IMAGE, "A file outside img_path (absolute, '..' or a link) is never read. A file inside is "
+                                 "looked for first, by the end of the path."),
+    "path-ambiguous": (SKIP_IMAGE, "Images of different paths may not have one file; the path that fits best has it."),
     "size-mismatch": (SKIP_IMAGE, "The size in the json must be that of the file, as stored or as shown (EXIF)."),
     "image-unreadable": (SKIP_IMAGE, "A file that is no image, or a damaged one, is left out."),
     "image-too-large": (SKIP_IMAGE, "An image over the limit of pixels is left out before it is decoded."),
@@ -40,20 +40,20 @@ RULES: dict[str, tuple[str, str]] = {
     "polygon-far-outside": (SKIP_IMAGE, "A point more than an image's size away belongs to another image." + UNTRUSTED),
     "polygon-too-large": (SKIP_IMAGE, f"A polygon has at most {MAX_POINTS:,} points and an outline of {MAX_OUTLINE:,} "
                                       "pixels." + UNTRUSTED),
-    "box-only": (SKIP_IMAGE, "A box without an outline tells of a defect, but not where it ends." + UNTRUSTED),
+    "box-only": (SKIP_IMAGE, "A box without an outline names no pixels of its defect." + UNTRUSTED),
     "unknown-image": (SKIP_REGION, "A region of an image that the json does not name is left out."),
-    "region-empty": (SKIP_REGION, "An annotation without outline and box (begun, never drawn) is left out."),
+    "region-empty": (SKIP_REGION, "An annotation with neither outline nor box (begun, never drawn) is left out."),
     "region-outside": (SKIP_REGION, "A region wholly outside of its image is left out."),
     "region-no-pixel": (SKIP_REGION, "A region too small or thin to cover a pixel is left out."),
     "region-clipped": (CLIP, "A region that leaves its image by more than a pixel is cut at the border."),
-    "path-shortened": (KEEP, "The file was found in img_path without the first folders of its file_name: see that it "
+    "path-shortened": (KEEP, "The file was found in img_path without the first folders of its file_name: check that it "
                               "is the right one."),
     "duplicate-annotation-id": (KEEP, "Annotations that share an id are all used."),
     "box-as-region": (KEEP, "A region drawn with the box tool is used as it is: its corners count as defect too."),
-    "same-file": (KEEP, "Several images of one file are one image with the regions of all."),
-    "identical-copies": (KEEP, "Byte-identical files are all used, on one side of the split."),
+    "same-file": (KEEP, "Several images with one file become one image with the regions of all."),
+    "identical-copies": (KEEP, "Byte-identical files are all used, all in the same split."),
     "copies-differ": (KEEP, "Byte-identical files with different regions are all used: one of them is labelled wrong."),
-    "class-rare": (KEEP, "A class in fewer than 2 different images is trained; its score cannot be known."),
+    "class-rare": (KEEP, "A class on fewer than 2 different images is trained; its score cannot be measured."),
     "category-unused": (KEEP, "A category without a usable region gets no channel."),
     "unlisted-images": (KEEP, "Image files that the json does not name are not used."),
 }
@@ -61,7 +61,14 @@ RULES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or odd: which rule, what was done, where, and what was met against what was expected."""
+    """One thing that is wrong or odd in a data set.
+
+    Attributes:
+        code: key of RULES.
+        action: what is done: refuse, skip image, skip region, clip or keep.
+        where: the file, image, region or category it was found in.
+        detail: what was met, and what was expected.
+    """
 
     code: str
     action: str
@@ -70,7 +77,7 @@ class Finding:
 
 
 class Problem(Exception):
-    """A rule that was broken: its code, and what was met."""
+    """A broken rule: its code in RULES, and what was met."""
 
     def __init__(self, code: str, detail: str) -> None:
         self.code, self.detail = code, detail
@@ -78,7 +85,7 @@ class Problem(Exception):
 
 
 def finding(code: str, where: str, detail: str) -> Finding:
-    """A finding with the action of its rule."""
+    """Return a finding with the action of its rule."""
     return Finding(code, RULES[code][0], where, detail)
 
 

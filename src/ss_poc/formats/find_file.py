@@ -17,7 +17,14 @@ __all__ = ["FoundFile", "find_file"]
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file inside the folder: posix path, the path asked for, how many folders of that are not there."""
+    """A file inside the folder.
+
+    Attributes:
+        name: its posix path in the folder.
+        asked: the path that the json gives, with `/` between its steps.
+        dropped: number of first folders of `asked` that were left out to find it.
+        by_file_name: whether `asked` is the image's file_name (else coco-annotator's path).
+    """
 
     name: str
     asked: str
@@ -26,10 +33,14 @@ class FoundFile:
 
 
 def find_file(entry: ImageEntry, root: Path) -> FoundFile:
-    """Find an image inside `root` (resolved): by its `path` (coco-annotator's) or `file_name`, or what these end with.
+    """Find the file of an image inside a folder: by its path or its file_name, whole or without their first folders.
+
+    Args:
+        entry: the image.
+        root: the folder, resolved. No file outside of it is opened.
 
     Raises:
-        Problem: file-missing, or path-outside; no file outside is opened.
+        Problem: file-missing, or path-outside.
     """
     leaves = False
     tails: list[tuple[list[str], FoundFile]] = []
@@ -50,7 +61,7 @@ def find_file(entry: ImageEntry, root: Path) -> FoundFile:
 
 
 def _parts(given: str) -> tuple[list[str], bool]:
-    """Parts of a path of any system, and whether it leaves its folder."""
+    """Split a path of any system into its steps, and tell whether it leaves its folder."""
     if "?d=" in given:  # Label Studio's local files: /data/local-files/?d=folder/photo.jpg
         given = unquote(given.partition("?d=")[2])
     text = given.replace("\\", "/")

@@ -1,6 +1,7 @@
 """Label Studio's formats: the labelling interface, and regions as polygons in percent or as brush strokes.
 
-Brush masks are thi.ng's rle-pack, which Label Studio uses; its own coder comes with a large package only, hence ours.
+Brush masks are thi.ng's rle-pack, as Label Studio writes it. Its own coder comes only with its SDK, which is not
+installed where models are served.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ WORD_BITS = 8
 
 @dataclass(frozen=True)
 class Control:
-    """A tag of a labelling interface that regions can be written for.
+    """A tag of a labelling interface that draws regions: its PolygonLabels or BrushLabels.
 
     Attributes:
         kind: `polygonlabels` or `brushlabels`.
-        name, to_name: of the tag, and of the image it belongs to.
-        value: key of the task's data that holds the image.
-        labels: classes it offers.
+        name: of the tag.
+        to_name: name of the image that it belongs to.
+        value: key in a task's data that holds the image.
+        labels: names of the classes that it offers.
     """
 
     kind: str
@@ -42,7 +44,11 @@ class Control:
 
 
 def interface(colors: Mapping[str, str]) -> str:
-    """A labelling interface with polygons and a brush for every label, in its `#rrggbb` colour."""
+    """Return a labelling interface (XML) with a polygon and a brush for every label.
+
+    Args:
+        colors: a `#rrggbb` colour for the name of each label.
+    """
     labels = "".join(f"\n        <Label value={quoteattr(label)} background={quoteattr(color)}/>"
                      for label, color in colors.items())
     # Above the photograph, where they are seen without scrolling.
@@ -56,7 +62,7 @@ def interface(colors: Mapping[str, str]) -> str:
 
 
 def controls(label_config: str) -> list[Control]:
-    """The polygon and brush tags of a labelling interface, polygons first.
+    """Return the polygon and brush tags of a labelling interface, polygons first.
 
     Raises:
         ImageError: no XML, or nothing in it that regions can be written for.
@@ -84,7 +90,11 @@ def _parse(label_config: str) -> ElementTree.Element:
 
 
 def labels_in(label_config: str) -> dict[str, str]:
-    """Labels of an interface in its order, each with its colour, "" where it has none."""
+    """Return the labels of an interface in its order, each with its colour, or "" where it has none.
+
+    Raises:
+        ImageError: the interface is no XML.
+    """
     found: dict[str, str] = {}
     for node in _parse(label_config).iter("Label"):
         found.setdefault(node.get("value", ""), node.get("background", ""))
@@ -93,14 +103,17 @@ def labels_in(label_config: str) -> dict[str, str]:
 
 def results_of(segmentation: Any, label: str, size_hw: Sequence[int], offered: Sequence[Control],
                key: str) -> list[dict[str, Any]]:
-    """A region of COCO as Label Studio's results: each polygon one of its own, an RLE a brush stroke.
+    """Return a COCO region as Label Studio's results: one result for each polygon, or a brush stroke for an RLE.
 
     Args:
-        segmentation: polygons [[x, y, …], …] in pixels, or an RLE.
-        label: its class.
+        segmentation: polygons [[x, y, …], …] in pixels, or a COCO RLE.
+        label: name of its class.
         size_hw: (height, width) of the image.
-        offered: the interface's tags; a polygon is written as a brush stroke where there are no polygons, and so on.
-        key: what the ids of the results begin with.
+        offered: the tags of the interface.
+        key: the ids of the results begin with it.
+
+    Raises:
+        ImageError: no tag of this kind offers the label.
     """
     brush = isinstance(segmentation, Mapping)
     kinds = [control for control in offered if label in control.labels]
@@ -119,9 +132,13 @@ def results_of(segmentation: Any, label: str, size_hw: Sequence[int], offered: S
 
 
 def segmentation_of(result: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Label and COCO segmentation of a result: polygons in pixels, or an RLE; None for what is no region of a class.
+    """Return the label and the COCO segmentation (polygons in pixels, or an RLE) of one of Label Studio's results.
 
-    Rectangles of an interface that the user changed become polygons.
+    None: the result is no region with a label. Rectangles, which an interface has if the user changed it, become
+    polygons.
+
+    Raises:
+        ImageError: a brush stroke is damaged.
     """
     kind, value = result.get("type", ""), result.get("value", {})
     labels = value.get(kind) or []
@@ -145,7 +162,7 @@ def _corners(value: Mapping[str, Any], ratio: float) -> np.ndarray:
 
 
 def brush_rle(mask_hw: np.ndarray) -> list[int]:
-    """(H, W) bool to Label Studio's brush RLE, a list of bytes.
+    """Encode an (H, W) bool mask as Label Studio's brush RLE, a list of bytes 0..255.
 
     The mask is four equal channels of 0 or 255. Bits: how many values (32), bits a value less 1 (5), four lengths
     less 1 that the size of a run may be written in (4 each); then each run: 1, which of the four (2), its size less 1,
@@ -167,12 +184,16 @@ def brush_rle(mask_hw: np.ndarray) -> list[int]:
 
 
 def brush_mask(rle: Sequence[int], size_hw: Sequence[int]) -> np.ndarray:
-    """Label Studio's brush RLE to (H, W) bool: the fourth of its channels, opaque by half at least.
+    """Decode Label Studio's brush RLE to an (H, W) bool mask, True where the fourth channel (opacity) is above 127.
 
-    As `brush_rle` writes it; runs that begin with 0 are values one by one.
+    The format is that of `brush_rle`; a run that begins with 0 lists its values one by one.
+
+    Args:
+        rle: bytes 0..255.
+        size_hw: (height, width) of the image.
 
     Raises:
-        ImageError: it ends early, or is of another size.
+        ImageError: the list ends early, or belongs to an image of another size.
     """
     bits = "".join(f"{byte:08b}" for byte in rle)
     place = 0

@@ -17,7 +17,14 @@ __all__ = ["Shape", "read_shape"]
 
 @dataclass(frozen=True)
 class Shape:
-    """Outline of a region: polygons or RLE, its area in pixels, and notes `(code, detail)`."""
+    """The checked outline of a region.
+
+    Attributes:
+        polygons: x, y, x, y, … in pixels each; None for an RLE.
+        rle: COCO RLE; None for polygons.
+        area: in pixels, inside the image.
+        notes: `(code, detail)` of the rules that say what is odd about a region that is used.
+    """
 
     polygons: tuple[tuple[float, ...], ...] | None
     rle: dict[str, Any] | None
@@ -26,10 +33,11 @@ class Shape:
 
 
 def read_shape(values: Mapping[str, Any], size_hw: tuple[int, int]) -> Shape:
-    """Check the segmentation of an annotation in an image of (height, width); nothing is rasterised before it is sane.
+    """Check the segmentation of an annotation. Nothing is rasterised before its size is known to be sane.
 
     Args:
-        values: the annotation as the json has it: polygons, one flat polygon, or RLE (compressed or not).
+        values: the annotation as the json has it, with polygons, one flat polygon, or an RLE, compressed or not.
+        size_hw: (height, width) of its image.
 
     Raises:
         Problem: the rule it breaks.

@@ -1,4 +1,4 @@
-"""How photographs look and how sure a model is of them: measures of one, and their distributions over many."""
+"""Measures of how a photograph looks and how sure a model is of it, and their distributions over many photographs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .predictor import unsureness
 __all__ = ["MEASURES", "histogram", "measure", "reference_of"]
 
 MEASURES = ("brightness", "contrast", "sharpness", "highest_score", "confidence")
-# Looks are taken from the picture at this size: what a lens does to it, noise aside.
+# Looks are measured with the longer side at this number of pixels, where sharpness is that of the lens, not noise.
 LOOK_SIDE = 160
 BINS = 10
 
 
 def measure(image_rgb: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """How a photograph looks and how sure the model is of it.
+    """Measure how a photograph looks and how sure the model is of it.
 
     Args:
-        image_rgb: (H, W, 3) uint8.
-        probability: (h, w, C) in 0..1.
+        image_rgb: (H, W, 3) uint8 RGB.
+        probability: (h, w, C) in 0..1, the model's answer for it.
 
     Returns:
         brightness: mean grey value, 0..1; contrast: its standard deviation, 0..0.5; sharpness: standard deviation of
-        the Laplacian; highest_score: highest probability of any pixel and class; confidence: 1 where the model is sure
-        of every pixel, 0 where the least sure ones are at 0.5.
+        the Laplacian; highest_score: highest probability of any pixel and class, 0..1; confidence: 1 if the model is
+        sure of every pixel, 0 if the least sure pixels are at 0.5 (1 less `unsureness`).
     """
     factor = LOOK_SIDE / max(image_rgb.shape[:2])
     whole = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
@@ -42,7 +42,15 @@ def measure(image_rgb: np.ndarray, probability: np.ndarray) -> dict[str, float]:
 
 
 def reference_of(measured: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The distributions that later photographs are held against: tenths of each measure, and how many lie in each."""
+    """Return the distributions that later photographs are compared with.
+
+    Args:
+        measured: one result of `measure` for each photograph.
+
+    Returns:
+        `images`, their number; and `measures`: for each name in MEASURES the `edges` between the tenths of its values,
+        and the `counts` of photographs between them.
+    """
     measures = {}
     for name in MEASURES:
         values = np.array([item[name] for item in measured], float)
@@ -52,5 +60,5 @@ def reference_of(measured: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def histogram(values: np.ndarray, edges: Sequence[float] | np.ndarray) -> list[int]:
-    """How many values lie below the first edge, from each edge to the next, and from the last one on."""
+    """Count the values below the first edge, from each edge to the next, and from the last edge on: len(edges) + 1."""
     return [int(count) for count in np.bincount(np.digitize(values, edges), minlength=len(edges) + 1)]

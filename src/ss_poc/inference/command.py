@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ __all__ = ["main", "predict"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command: 0 if every image was read, else 1."""
+    """Run the command. The exit status is 0 if every image was read, else 1."""
     config = from_flags(PredictConfig, argv, "Run a trained model over photographs.", positional=("images",))
     paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
     output = Path(config.output) if config.output else paths.prediction / ("rank" if config.rank else "")
@@ -42,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
-    """Order photographs that are not labelled yet by what labelling them would teach; propose labels for the first."""
+    """Order the photographs without labels by how much labelling them would teach the model, and write the order, with
+    the model's regions on the first ones, to `output`.
+
+    Raises:
+        DataError: all photographs are labelled.
+    """
     run = Run.read(paths)
     labelled, folder = Path(run.data.img_path), root(config.images)
     trained = [labelled / name for name in (*run.split.train, *run.split.valid)]
@@ -50,16 +56,16 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     taken = {path.resolve() for path in known}
     files = [path for path in find_images(config.images) if path.resolve() not in taken]
     if not files:
-        raise DataError(f"every photograph of {config.images} is labelled already", "some that are not")
+        raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
     order = choose(look(files, folder, predictor, "rank"), look(known, None, None, "compare"))
     write_ranking(order, folder, output, predictor, config.top)
-    print(f"{len(order)} photographs, ordered → {output / 'ranking.csv'}; the first {min(config.top, len(order))}: "
-          f"{output / 'ranking.jpg'}, with proposals for the annotator: {output / 'proposals.json'} (COCO), "
-          f"{output / 'label_studio.json'}", flush=True)
+    print(f"{len(order)} photographs in order → {output / 'ranking.csv'}; the first {min(config.top, len(order))} of "
+          f"them → {output / 'ranking.jpg'}, with proposals → {output / 'proposals.json'} (COCO), "
+          f"{output / 'label_studio.json'} (Label Studio)", flush=True)
 
 
 def exported(folder: Path) -> list[Path]:
-    """Photographs of a folder that are in its newest export: labelled, whether the model saw them or not."""
+    """Return the photographs in the newest export of a folder: they are labelled, even if the model never saw them."""
     try:
         document = read_json(find_json(folder))
     except ArtifactError:
@@ -68,28 +74,25 @@ def exported(folder: Path) -> list[Path]:
 
 
 def root(images: str) -> Path:
-    """Folder that the names of the images are relative to."""
+    """Return the folder that the names of the images are relative to: of a glob, the folders without wildcards."""
     path = Path(images)
     if path.is_dir():
         return path
-    fixed = []
-    for part in path.parent.parts:
-        if any(character in part for character in "*?["):
-            break
-        fixed.append(part)
-    return Path(*fixed)
+    return Path(*takewhile(lambda name: not set(name) & set("*?["), path.parent.parts))
 
 
 def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold: float | None,
             folder: Path) -> list[tuple[str, str]]:
-    """Write COCO json, RLE csv and an overlay an image to `output`; go on where an image is broken.
+    """Predict images, and write COCO json, RLE csv and an overlay of each image to `output`.
+
+    An image that cannot be read does not stop the others.
 
     Args:
         predictor: the model.
-        files: images, below `folder`.
-        output: where the results go.
-        threshold: for every class, or None for the rules' own.
-        folder: what file names in the results are relative to.
+        files: images, in `folder` or its subfolders.
+        output: folder to write to.
+        threshold: probability in 0..1 for every class, or None for each rule's own.
+        folder: the names in the results are relative to it.
 
     Returns:
         (name, reason) of each image that could not be read.

@@ -1,6 +1,6 @@
-"""What runs the exported graph: ONNX Runtime or OpenVINO, in which precision, and whether this machine can.
+"""The engines that run an exported graph: ONNX Runtime and OpenVINO, in the precisions that this machine can compute.
 
-No engine is imported before it is asked for: a host may have one of them only.
+An engine is imported when it is asked for, because a host may have only one of them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from ..core.model_spec import GRAPH_FILE
 
 __all__ = ["INT8_FILES", "Run", "Shared", "load_engine"]
 
-# (N, h, w, 3) float32 in 0..255 to (N, h, w, C) float32 in 0..1; may be called from several threads.
+# From (N, h, w, 3) float32 in 0..255 to (N, h, w, C) float32 in 0..1. Several threads may call it at the same time.
 Run = Callable[[np.ndarray], np.ndarray]
 
 INT8_FILES = ("model-int8.xml", "model-int8.bin")
-# OpenVINO multiplies in bfloat16 of its own accord where the processor can: the precision is always named.
+# The precision is always named, because OpenVINO would choose bfloat16 by itself where the processor has it.
 PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-int8": "f32"}
 
-# Of the last so many calls, how many met another one: the form changes above the first part, and back below the second.
+# Over about the last 20 calls: `Shared` changes its form where more than 0.6 of them overlap with another call, and
+# changes it back below 0.1.
 REMEMBERED, MOSTLY, SELDOM = 20, 0.6, 0.1
 
 
@@ -37,12 +38,15 @@ def load_engine(name: str, folder: Path, threads: int = 0, streams: int = 1) -> 
 
     Args:
         name: one of SERVING_ENGINES.
-        folder: export folder, its files checked.
-        threads: of the engine; 0 for one a core this process may use.
-        streams: calls that share these threads; more are taken, and wait.
+        folder: export folder, whose files were checked.
+        threads: of the engine; 0 for one for each core that this process may use.
+        streams: number of calls that share these threads. More calls may be made; they wait.
+
+    Returns:
+        The graph as a function, see `Run`.
 
     Raises:
-        EngineError: the engine is not installed, the processor cannot, or the graph does not load.
+        EngineError: the engine is unknown or not installed, this machine cannot run it, or the graph does not load.
     """
     if name not in SERVING_ENGINES:
         raise EngineError(f"engine {name!r} is not known", "one of " + ", ".join(SERVING_ENGINES))
@@ -53,15 +57,16 @@ def load_engine(name: str, folder: Path, threads: int = 0, streams: int = 1) -> 
 
 
 class Shared:
-    """An engine whose threads work on one image together while images come alone, and on one each while they meet.
+    """An engine in two forms. While calls come one by one, its threads share each image; while calls overlap, each
+    thread works on an image of its own.
 
-    Threads that share an image wait for each other after every layer: where two images are there, both are done sooner
-    if each keeps to its own core, by a quarter on two cores (benchmarks/serving.py). The other form is loaded aside and
-    takes the place of the first, so that the weights are in memory once.
+    Threads that share an image wait for each other after every layer. Two images at the same time are both done in
+    three quarters of the time if each stays on its own core, on two cores (benchmarks/serving.py). The other form is
+    loaded while the first one still works, and then takes its place, so that the weights stay in memory only once.
 
     Args:
-        load: loads the engine for so many calls at a time.
-        threads: of the engine, and so the most calls at a time.
+        load: loads the engine for this number of calls at the same time.
+        threads: of the engine; also the highest number of calls at the same time.
     """
 
     def __init__(self, load: Callable[[int], Run], threads: int) -> None:

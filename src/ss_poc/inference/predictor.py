@@ -23,20 +23,22 @@ from .engines import Run, Shared, load_engine
 
 __all__ = ["Prediction", "Predictor", "coco_document", "unsureness"]
 
-# An image is as unsure as this part of its pixels, the least sure ones, are on average: defects are small.
-UNSURE_PART = 0.005
-MOST_LOOKED_AT = 1_000_000
+# Defects are small: the uncertainty of an image is the mean over this fraction of its pixels, the least sure ones.
+UNSURE_FRACTION = 0.005
+MOST_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """What a model finds on one image. A class has one channel.
 
     Attributes:
-        mask: (H, W, C) bool at the image's size.
-        probability: (h, w, C) float32 in 0..1 at the scale the model works at.
-        labels, colors: one a channel.
-        floors: one a channel; a class takes part in the verdict where a marked pixel has at least this probability.
+        mask: (H, W, C) bool, at the image's size: the pixels marked by each class's rule.
+        probability: (h, w, C) float32 in 0..1, at the scale that the model works at.
+        labels: C names.
+        colors: C colours, `#rrggbb`.
+        floors: C probabilities in 0..1. A class counts in the verdict if one of its marked pixels has at least this
+            probability.
     """
 
     mask: np.ndarray
@@ -47,26 +49,30 @@ class Prediction:
 
     @cached_property
     def marked(self) -> dict[int, np.ndarray]:
-        """(H, W) probability at the image's size of each channel that marks a pixel; the others need no work."""
+        """Return the probability of each channel that marks a pixel, (H, W) float32 in 0..1, at the image's size."""
         size_hw = self.mask.shape[:2]
         return {channel: resize_probability(self.probability[..., channel], size_hw)
                 for channel in range(len(self.labels)) if self.mask[..., channel].any()}
 
     @cached_property
     def rles(self) -> list[dict[str, Any]]:
-        """COCO compressed RLE of each channel, in channel order."""
+        """Return the mask of each channel as compressed COCO RLE, in the order of the channels."""
         return [encode_rle(self.mask[..., channel]) if channel in self.marked else {**empty_rle(*self.mask.shape[:2])}
                 for channel in range(len(self.labels))]
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
-        """Connected components of every class: label, score, area in pixels, bbox [x, y, width, height]."""
+        """Return the connected components of every class.
+
+        Each is a dict: `label`, `score` (its highest probability, 0..1), `area` in pixels, and `bbox` as
+        [x, y, width, height] in pixels.
+        """
         return [{"label": self.labels[channel], **item} for channel, probability in self.marked.items()
                 for item in components(self.mask[..., channel], probability)]
 
     @cached_property
     def scores(self) -> tuple[float, ...]:
-        """Highest probability among the marked pixels of each class, 0 where none is."""
+        """Return the highest probability among the marked pixels of each class, 0..1; 0 for a class that marks none."""
         highest = dict.fromkeys(range(len(self.labels)), 0.0)
         for channel, probability in self.marked.items():
             box = bounding_box(self.mask[..., channel])
@@ -75,13 +81,21 @@ class Prediction:
 
     @property
     def verdict(self) -> dict[str, Any]:
-        """The image-level answer: whether any class was found, and which."""
+        """Return the answer for the whole image: `defect`, whether any class was found, and `labels`, which."""
         found = [label for channel, label in enumerate(self.labels)
                  if channel in self.marked and self.scores[channel] >= self.floors[channel]]
         return {"defect": bool(found), "labels": found}
 
     def coco_annotations(self, category_ids: Sequence[int], image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
-        """One annotation a class that was found, as polygons (holes are dropped; `rles` keeps them)."""
+        """Return one COCO annotation for each class that was found, as polygons in pixels.
+
+        Polygons have no holes; `rles` keeps them.
+
+        Args:
+            category_ids: one for each channel.
+            image_id: of the image in the COCO document.
+            first_id: id of the first annotation; the others count on from it.
+        """
         found: list[dict[str, Any]] = []
         for channel, category_id in enumerate(category_ids):
             if channel not in self.marked:
@@ -98,15 +112,18 @@ class Prediction:
 
 
 class Predictor:
-    """An exported graph with its rules.
+    """An exported graph in an engine, with the rules that turn its probabilities into masks.
 
     Args:
-        spec: what the graph expects and gives.
-        rules: one a channel.
+        spec: size, scale, classes and preferred engines of the graph.
+        rules: one for each channel, in the order of the channels.
         run: the graph in an engine.
-        floors: one a channel, see `Prediction`.
+        floors: one for each channel, see `Prediction`; empty for 0.
         engine: name of that engine.
-        refused: why engines that were preferred are not used.
+        refused: one sentence for each engine that was preferred and cannot be used.
+
+    Raises:
+        ArtifactError: the rules are for other classes than the graph.
     """
 
     def __init__(self, spec: ModelSpec, rules: Sequence[Rule], run: Run, floors: Sequence[float] = (),
@@ -121,18 +138,18 @@ class Predictor:
     @classmethod
     def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "",
              shared: bool = False) -> Predictor:
-        """Load a checked graph into the first engine that works here.
+        """Load an exported graph into the first engine that works on this machine.
 
         Args:
-            export: folder with graph and spec.
-            rules: `valid_post_grid.csv`, with `operating_point.json` beside it if there is one; None for a threshold
-                of 0.5 and nothing else.
-            threads: of the engine; 0 for one a core.
-            engine: the one to try first; "" for those the spec prefers.
-            shared: whether several threads will predict at a time.
+            export: folder of the graph and its spec; the files are checked.
+            rules: `valid_post_grid.csv` or `rules.json`; `operating_point.json` is read if it lies beside it. None: a
+                threshold of 0.5 for every class, and nothing else.
+            threads: of the engine; 0 for one for each core.
+            engine: name of the engine to try first; "" for the order of the spec.
+            shared: whether several threads will call `predict` at the same time.
 
         Raises:
-            ArtifactError: something is missing, damaged or does not fit.
+            ArtifactError: a file is missing or damaged, or does not fit the graph.
             EngineError: no engine works.
         """
         spec = read_spec(export)
@@ -152,43 +169,61 @@ class Predictor:
                           "pip install onnxruntime")
 
     def probability(self, image_rgb: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB of any size to (h, w, C) float32 probabilities, (h, w) = `map_size((H, W))`."""
+        """Run the network on an image, in overlapping windows where the image is larger than the network's input.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB, of any size.
+
+        Returns:
+            (h, w, C) float32 probabilities in 0..1, with (h, w) = `map_size((H, W))`.
+        """
         image = resize_image(image_rgb, self.map_size(image_rgb.shape[:2]))
         return blend(image, self.spec.size_hw, self._run)
 
     def map_size(self, image_hw: Sequence[int]) -> tuple[int, int]:
-        """(height, width) of the probability map of an image of that size."""
+        """Return the (height, width) of the probability map of an image of (height, width)."""
         return map_size(image_hw, self.spec.scale, self.spec.size_hw)
 
     def window_count(self, image_hw: Sequence[int]) -> int:
-        """How often the network runs on an image of that size."""
+        """Return the number of windows that the network runs on for an image of (height, width)."""
         return window_count(self.map_size(image_hw), self.spec.size_hw)
 
     def predict(self, image_rgb: np.ndarray, threshold: float | None = None) -> Prediction:
-        """(H, W, 3) uint8 RGB to refined masks of the same size; `threshold` replaces every rule's own."""
+        """Find the classes on an image.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB, of any size.
+            threshold: probability in 0..1 from which a pixel is marked, for every class; None for each rule's own.
+
+        Returns:
+            The prediction, with masks of (H, W).
+        """
         probability = self.probability(image_rgb)
         mask = refine(probability, self.rules, image_rgb.shape[:2], threshold)
         return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors)
 
 
 def unsureness(probability: np.ndarray) -> float:
-    """Mean of 1 - |2 p - 1| over the least sure UNSURE_PART of the pixels, of their least sure class.
+    """Return how unsure a model is of an image: 0 if sure of every pixel, 1 if the least sure pixels are at 0.5.
+
+    It is the mean of 1 - |2 p - 1|, with p of the least sure class of a pixel, over the UNSURE_FRACTION of the pixels
+    of which the model is least sure.
 
     Args:
-        probability: (h, w, C) in 0..1; of a large one every n-th pixel is looked at, a million in all.
+        probability: (h, w, C) in 0..1. Of a large map, rows and columns are left out evenly, to about a million pixels.
     """
-    step = max(1, round((probability.shape[0] * probability.shape[1] / MOST_LOOKED_AT) ** 0.5))
+    step = max(1, round((probability.shape[0] * probability.shape[1] / MOST_PIXELS) ** 0.5))
     looked_at = probability[::step, ::step]
     from_half = np.full(looked_at.shape[:2], 0.5, np.float32)
     for channel in range(looked_at.shape[-1]):
         np.minimum(from_half, np.abs(looked_at[..., channel].astype(np.float32) - 0.5), out=from_half)
-    count = max(1, round(UNSURE_PART * from_half.size))
+    count = max(1, round(UNSURE_FRACTION * from_half.size))
     return 1 - 2 * float(np.partition(from_half, count - 1, axis=None)[:count].mean())
 
 
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],
                   annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A COCO json document with the model's categories."""
+    """Return a COCO document with these images and annotations, and the model's categories."""
     categories = [{"id": category_id, "name": label, "supercategory": "", "color": color}
                   for category_id, label, color in zip(spec.category_ids, spec.labels, spec.colors, strict=True)]
     return {"images": list(images), "categories": categories, "annotations": list(annotations)}

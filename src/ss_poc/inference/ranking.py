@@ -1,6 +1,6 @@
-"""Which unlabelled photographs would teach a model most, and what it proposes as their labels.
+"""The order in which to label photographs, so that the model learns most, and the regions that it proposes on them.
 
-A photograph is worth labelling where the model is unsure (uncertainty sampling, Lewis & Gale 1994) and where it looks
+A photograph is worth labelling if the model is unsure of it (uncertainty sampling, Lewis & Gale 1994) and if it looks
 unlike those that are labelled or chosen already (farthest-first, Sener & Savarese 2018, arXiv 1708.00489).
 """
 
@@ -25,19 +25,19 @@ from .predictor import Prediction, Predictor, coco_document, unsureness
 
 __all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "write_ranking"]
 
-# Sides of the small picture that tells photographs apart.
+# (height, width) of the small picture by which photographs are compared.
 DESCRIPTOR_HW = (12, 12)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One photograph.
+    """A photograph with what its rank follows from.
 
     Attributes:
-        name: relative to its folder.
-        size_hw: (height, width).
-        uncertainty: 0 where the model is sure of every pixel, 1 where the least sure ones are at 0.5.
-        descriptor: (D,) float32 of length 1.
+        name: posix path relative to its folder.
+        size_hw: (height, width) in pixels.
+        uncertainty: 0..1, see `unsureness`; 0 without a model.
+        descriptor: (D,) float32 of length 1, see `describe`.
     """
 
     name: str
@@ -47,10 +47,13 @@ class Ranked:
 
 
 def describe(image_rgb: np.ndarray) -> np.ndarray:
-    """A photograph's looks as a vector of length 1: a small picture without its mean, and its brightness and contrast.
+    """Describe the looks of a photograph: a small copy less its mean, its mean colour, contrast and texture.
 
     Args:
-        image_rgb: (H, W, 3) uint8.
+        image_rgb: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (D,) float32 of length 1.
     """
     small = resize_image(image_rgb, DESCRIPTOR_HW).astype(np.float32) / 255
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
@@ -61,30 +64,35 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str) -> list[Ranked]:
-    """Look at photographs; without a model only at their looks.
+    """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
-        files: photographs, below `folder` if one is given.
-        folder: what names are relative to.
-        predictor: the model, or None.
-        what: for the progress bar.
+        files: photographs, in `folder` or its subfolders.
+        folder: the names are relative to it; None for names as they are in `files`.
+        predictor: the model, or None for an uncertainty of 0.
+        what: text of the progress bar.
+
+    Raises:
+        ImageError: a file cannot be decoded.
     """
     def one(index: int) -> Ranked:
         image = decode_image(files[index])
         unsure = unsureness(predictor.probability(image)) if predictor else 0.0
         name = files[index].relative_to(folder) if folder else files[index]
-        return Ranked(name.as_posix(), (image.shape[0], image.shape[1]), unsure,
-                      describe(image))
+        return Ranked(name.as_posix(), (image.shape[0], image.shape[1]), unsure, describe(image))
 
     found = ahead(one, len(files), cores())
     return list(tqdm(found, total=len(files), desc=what, unit="image", disable=None))
 
 
 def choose(candidates: Sequence[Ranked], known: Sequence[Ranked]) -> list[tuple[Ranked, float]]:
-    """All candidates, best first, each with its novelty when it was its turn, 0..2.
+    """Order candidates, the one most worth labelling first.
 
-    The next one is always that of the highest uncertainty times novelty: its distance to the nearest of those that are
-    known or stand before it.
+    The next one is always the candidate with the highest product of uncertainty and novelty. The novelty of a candidate
+    is the distance, 0..2, of its descriptor to the nearest one among the known photographs and those before it.
+
+    Returns:
+        Each candidate, with its novelty at the time it was chosen.
     """
     if not candidates:
         return []
@@ -95,7 +103,7 @@ def choose(candidates: Sequence[Ranked], known: Sequence[Ranked]) -> list[tuple[
         distance = np.minimum(distance, np.linalg.norm(vectors - item.descriptor, axis=1))
     left, order = np.ones(len(candidates), bool), []
     while left.any():
-        # A little of each, so that neither a sure stranger nor an unsure twin is worth nothing.
+        # Neither factor is 0: a new-looking photograph counts though the model is sure of it, and so does the reverse.
         worth = np.where(left, (unsure + 0.01) * (distance + 0.01), -1.0)
         best = int(np.argmax(worth))
         order.append((candidates[best], float(distance[best])))
@@ -106,8 +114,16 @@ def choose(candidates: Sequence[Ranked], known: Sequence[Ranked]) -> list[tuple[
 
 def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: Path, predictor: Predictor,
                   top: int) -> None:
-    """Write `ranking.csv` of all, and of the first `top` a picture and proposals: `proposals.json` (COCO) and
-    `label_studio.json` (tasks with predictions)."""
+    """Write `ranking.csv` with all photographs; and for the first `top`, a picture of the model's regions
+    (`ranking.jpg`) and the regions as `proposals.json` (COCO) and `label_studio.json` (tasks with predictions).
+
+    Args:
+        order: as `choose` returns it.
+        folder: the names are relative to it.
+        output: folder to write to.
+        predictor: the model that proposes.
+        top: number of photographs with proposals.
+    """
     write_csv(output / "ranking.csv", ("rank", "image", "uncertainty", "novelty"),
               [(place, item.name, item.uncertainty, novelty) for place, (item, novelty) in enumerate(order, start=1)])
     spec = predictor.spec
@@ -132,7 +148,13 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
 
 
 def label_studio_task(item: Ranked, found: Prediction, version: str) -> dict[str, Any]:
-    """One task of Label Studio's json import, the model's regions as editable predictions, in percent of the image."""
+    """Return a task for Label Studio's json import, with the model's regions as predictions.
+
+    Args:
+        item: the photograph.
+        found: the model's prediction for it.
+        version: name and version of the model to show.
+    """
     offered = controls(interface(dict(zip(found.labels, found.colors, strict=True))))
     results = [result for annotation in found.coco_annotations(range(len(found.labels)), image_id=1)
                for result in results_of(annotation["segmentation"], found.labels[annotation["category_id"]],

@@ -1,34 +1,26 @@
-"""Labels in and out of whichever annotator runs; annotator.sh calls it.
+"""Move labels into and out of the labelling tool that runs. annotator.sh calls this with the tool and its address:
 
     python -m ss_poc.annotator --tool label-studio --url http://127.0.0.1:8890 new photos --labels scratch,pit
     python -m ss_poc.annotator --tool label-studio --url http://127.0.0.1:8890 export photos
 
-The account comes from the environment: ANNOTATOR_TOKEN (Label Studio), ANNOTATOR_LOGIN and ANNOTATOR_PASSWORD.
+The account comes from the environment: ANNOTATOR_TOKEN for Label Studio, ANNOTATOR_LOGIN and ANNOTATOR_PASSWORD for
+coco-annotator. `… VERB --help` explains a verb and has examples of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.errors import AnnotatorError, ArtifactError, DataError
 from ..core.run import find_json
-from .coco_annotator import CocoAnnotator
+from .exports import document, read_document, write_export
+from .folder import keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
-from .label_studio import Studio
-from .model import (
-    Annotator,
-    Image,
-    document,
-    keep_labels,
-    new_folder,
-    parse_labels,
-    photographs_of,
-    read_document,
-    write_export,
-)
+from .model import Annotator, Image
 
 __all__ = ["main"]
 
@@ -37,52 +29,87 @@ UNSHOWN = (".tif", ".tiff")
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
-    """Run the command: 0 done; `changed` says 1 where nothing is."""
+    """Run the command. It ends with None (done), or for the verb `changed` with 0 (labels changed) or 1 (none did)."""
     options = _parser().parse_args(argv)
     options.datasets = options.datasets.resolve()
     code: int | None = options.run(_annotator(options), options)
     return code
 
 
+class _Verb(NamedTuple):
+    """A subcommand: what runs it, its line in --help, and the arguments of its examples."""
+
+    name: str
+    run: Callable[[Annotator, argparse.Namespace], int | None]
+    meaning: str
+    examples: tuple[str, ...]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="annotator.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", choices=TOOLS, required=True)
-    parser.add_argument("--url", required=True, help="where it answers")
-    parser.add_argument("--datasets", type=Path, default=Path("coco-annotator/datasets"))
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, run, meaning in (("new", new, "make a folder and a project on it, or add labels"),
-                               ("scan", scan, "take in photographs that were copied into the folder"),
-                               ("export", export, "write the labels for training"),
-                               ("import", bring, "take in labels from elsewhere"),
-                               ("propose", propose, "show what a model found as proposals"),
-                               ("assist", assist, "let a service propose when a photograph is opened"),
-                               ("changed", changed, "are there labels that the last export has not")):
-        verb = verbs.add_parser(name, help=meaning, description=run.__doc__)
-        verb.add_argument("name", metavar="NAME", help="of the data set")
-        verb.set_defaults(run=run)
-        if name in ("new", "import"):
-            verb.add_argument("--labels", default="", help="scratch,pit:#00ff00")
-        if name == "import":
-            verb.add_argument("source", type=Path, metavar="FILE", help="COCO json, zip, or folder (of masks)")
-            verb.add_argument("--photos", type=Path, help="folder of the photographs, where they are not beside it")
-        if name == "propose":
-            verb.add_argument("proposals", type=Path, help="COCO json that predict --rank wrote")
-            verb.add_argument("--model", default="model", help="name and version to show")
-        if name in ("new", "assist"):
-            verb.add_argument("--service", default="", help="address of a service that proposes regions")
+    parser.add_argument("--tool", choices=TOOLS, required=True, help="the labelling tool")
+    parser.add_argument("--url", required=True, help="address of the labelling tool")
+    parser.add_argument("--datasets", type=Path, default=Path("coco-annotator/datasets"),
+                        help="folder of all data sets")
+    subcommands = parser.add_subparsers(required=True, metavar="VERB")
+    for verb in _verbs():
+        examples = "\n".join(f"  sh annotator.sh {verb.name} {example}" for example in verb.examples)
+        command = subcommands.add_parser(verb.name, help=verb.meaning, description=verb.run.__doc__,
+                                         epilog=f"examples:\n{examples}",
+                                         formatter_class=argparse.RawDescriptionHelpFormatter)
+        command.add_argument("name", metavar="NAME", help="of the data set")
+        command.set_defaults(run=verb.run)
+        _arguments(command, verb.name)
     return parser
 
 
+def _verbs() -> tuple[_Verb, ...]:
+    return (
+        _Verb("new", new, "make a folder and a project, or add labels",
+              ("photos --labels scratch,pit", "photos --labels 'dent:#00ff00'")),
+        _Verb("scan", scan, "take in photographs that were copied into the folder", ("photos",)),
+        _Verb("export", export, "write the labels for training", ("photos",)),
+        _Verb("import", bring, "take in labels of another tool",
+              ("photos cvat.zip", "photos masks --labels scratch,pit --photos /data/photos")),
+        _Verb("propose", propose, "show what a model found as proposals",
+              ("photos", "photos 20 v_1")),
+        _Verb("assist", assist, "let a service propose when a photograph is opened",
+              ("photos",)),
+        _Verb("changed", changed, "tell whether labels changed since the last export", ("photos",)))
+
+
+def _arguments(command: argparse.ArgumentParser, verb: str) -> None:
+    if verb in ("new", "import"):
+        command.add_argument("--labels", default="", help="names, each with a colour if you like: scratch,pit:#00ff00")
+    if verb == "import":
+        command.add_argument("source", type=Path, metavar="FILE", help="COCO json, zip, or folder (of masks)")
+        command.add_argument("--photos", type=Path, help="folder of the photographs, if they are not beside FILE")
+    if verb == "propose":
+        command.add_argument("proposals", type=Path, metavar="FILE", help="COCO json that predict --rank wrote")
+        command.add_argument("--model", default="model", help="name and version to show")
+    if verb in ("new", "assist"):
+        command.add_argument("--service", default="", help="address of a service that proposes regions")
+
+
 def _annotator(options: argparse.Namespace) -> Annotator:
-    if options.tool == "label-studio":
-        return Studio(options.url, os.environ.get("ANNOTATOR_TOKEN", ""), options.datasets)
-    return CocoAnnotator(options.url, os.environ.get("ANNOTATOR_LOGIN", ""), os.environ.get("ANNOTATOR_PASSWORD", ""),
-                         options.datasets)
+    # Each tool's driver is imported for that tool only: Label Studio's needs its SDK, which .venv has not.
+    if options.tool == "coco-annotator":
+        from .coco_annotator import CocoAnnotator
+
+        return CocoAnnotator(options.url, os.environ.get("ANNOTATOR_LOGIN", ""),
+                             os.environ.get("ANNOTATOR_PASSWORD", ""), options.datasets)
+    try:
+        from .label_studio import LabelStudio
+    except ImportError as error:
+        raise AnnotatorError(f"Label Studio cannot be asked: {error}", "Label Studio's SDK, which it comes with",
+                             "sh annotator.sh, which sets up .venv-annotate, or pip install 'ss-poc[annotate]'"
+                             ) from error
+    return LabelStudio(options.url, os.environ.get("ANNOTATOR_TOKEN", ""), options.datasets)
 
 
 def new(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Make a folder for photographs and a project on it; on one that is there already, add labels."""
+    """Make a folder for photographs and a project on it. If both exist already, add labels to the project."""
     labels = parse_labels(options.labels)
     folder = new_folder(options.datasets, options.name)
     address = annotator.create(options.name, labels)
@@ -96,17 +123,17 @@ def new(annotator: Annotator, options: argparse.Namespace) -> None:
 
 
 def scan(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Take in photographs that were copied into the folder."""
+    """Take in photographs that were copied into the folder of the data set."""
     folder = options.datasets / options.name
     print(f"{options.name}: {annotator.scan(options.name)} photographs")
     unseen = [path.name for path in folder.rglob("*") if path.suffix.lower() in UNSHOWN]
     if unseen:
-        print(f"{len(unseen)} TIFF files are left out, a browser cannot show them: {unseen[0]}, …\n"
+        print(f"{len(unseen)} TIFF files are left out, because a browser cannot show them: {unseen[0]}, …\n"
               "  to do:    convert them to PNG")
 
 
 def export(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Write the labels into the folder, for training: photographs that were finished, clean ones too."""
+    """Write the labels of all finished photographs, those without a defect too, for training."""
     folder = options.datasets / options.name
     labels, images, unlabelled = annotator.export(options.name)
     if not any(image.regions for image in images):
@@ -120,7 +147,7 @@ def export(annotator: Annotator, options: argparse.Namespace) -> None:
 
 
 def changed(annotator: Annotator, options: argparse.Namespace) -> int:
-    """Whether there are labels that the newest export has not: exit 0, and how many photographs, or 1."""
+    """Tell how many photographs were labelled since the last export. The exit status is 0 if any was, else 1."""
     folder = options.datasets / options.name
     _, images, _ = annotator.export(options.name)
     try:
@@ -140,7 +167,7 @@ def _content(image: Image) -> list[str]:
 
 
 def bring(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Take in labels from CVAT, Label Studio, Roboflow, labelme, or masks, to be edited here and trained on."""
+    """Take in labels of CVAT, Label Studio, Roboflow or labelme, or PNG masks, to edit them here and to train."""
     folder = new_folder(options.datasets, options.name)
     moved = move_in(options.source, folder, parse_labels(options.labels) if options.labels else {}, options.photos)
     annotator.create(options.name, moved.labels)
@@ -154,7 +181,10 @@ def bring(annotator: Annotator, options: argparse.Namespace) -> None:
 
 
 def propose(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Show the regions of a model on the photographs that are worth most."""
+    """Show the regions that a model found as proposals, and print the photographs in the order of FILE.
+
+    annotator.sh asks the model first, and gives FILE and --model itself: it takes NAME [N] [VERSION].
+    """
     images: list[Image] = read_document(options.proposals)
     shown = annotator.propose(options.name, [image for image in images if image.regions], options.model)
     empty = sum(1 for image in images if not image.regions)
@@ -165,13 +195,13 @@ def propose(annotator: Annotator, options: argparse.Namespace) -> None:
 
 
 def assist(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Let a service propose regions when a photograph is opened."""
+    """Let a service propose regions when a photograph is opened. annotator.sh gives --service itself."""
     if not options.service:
-        raise AnnotatorError("no service is named", "its address", "--service http://127.0.0.1:8892")
+        raise AnnotatorError("no service is named", "the address of a service", "--service http://127.0.0.1:8892")
     annotator.assist(options.name, options.service)
     print(f"{options.name}: {options.service} proposes regions")
 
 
 def _shown(path: Path) -> Path:
-    """As a user would type it."""
+    """Return a path as a user would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

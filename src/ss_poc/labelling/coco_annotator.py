@@ -1,7 +1,7 @@
 """coco-annotator, driven over its API: categories and data sets, regions out and in.
 
-It keeps polygons only: brush strokes and RLE become outlines, and holes in them are lost. It knows no mark for "nothing
-is wrong here": a photograph without regions counts as clean once somebody had it open.
+It keeps polygons only: brush strokes and RLE become outlines, and their holes are lost. It has no button for "no defect
+here": a photograph without regions counts as clean once somebody has opened it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 from ..core.errors import AnnotatorError
 from ..core.masks import decode_rle, mask_to_polygons
-from .http import Api
-from .model import Image, Labels, Region, document, keep_labels, new_folder
+from .exports import document, regions_of
+from .folder import keep_labels, new_folder
+from .http import Client
+from .model import Image, Labels, Region, not_made
 
 __all__ = ["CocoAnnotator"]
 
@@ -25,16 +27,19 @@ PAGE = 500
 
 
 class CocoAnnotator:
-    """An annotator (see `labelling.Annotator`).
+    """coco-annotator as an `Annotator` (see `labelling.model`).
 
     Args:
         url: where coco-annotator answers.
         login, password: of an account; the first one that registers may do everything.
         datasets: folder of all data sets, which it sees as /datasets.
+
+    Raises:
+        AnnotatorError: it does not answer, or refuses the account.
     """
 
     def __init__(self, url: str, login: str, password: str, datasets: Path) -> None:
-        self.api = Api("coco-annotator", url)
+        self.api = Client("coco-annotator", url)
         self.datasets = datasets.resolve()
         account = {"username": login, "password": password}
         try:
@@ -71,14 +76,9 @@ class CocoAnnotator:
         """See Annotator."""
         dataset = self._dataset(name)
         found = self.api.call("GET", f"/api/dataset/{dataset['id']}/coco")
-        names = {item["id"]: item["name"] for item in found["categories"]}
-        regions: dict[int, list[Region]] = {}
-        for item in found["annotations"]:
-            regions.setdefault(item["image_id"], []).append(
-                Region(names[item["category_id"]], item["segmentation"], str(item["id"])))
-        images, unlabelled = [], 0
+        regions, images, unlabelled = regions_of(found), [], 0
         for row in self._images(dataset):
-            mine = tuple(regions.get(row["id"], ()))
+            mine = regions.get(row["id"], ())
             if mine or row.get("milliseconds"):
                 place = row["path"].partition(f"/{name}/")[2] or row["file_name"]
                 images.append(Image(place, (row["height"], row["width"]), mine, row["id"]))
@@ -87,7 +87,7 @@ class CocoAnnotator:
         return {item["name"]: item.get("color") or "" for item in found["categories"]}, images, unlabelled
 
     def load(self, name: str, images: Sequence[Image]) -> int:
-        """See Annotator. What is there already is passed over, by coco-annotator itself."""
+        """See Annotator. coco-annotator itself leaves out the regions that it has already."""
         dataset = self._dataset(name)
         drawn = [replace(image, regions=tuple(_polygons(region, image.size_hw) for region in image.regions))
                  for image in images]
@@ -99,11 +99,11 @@ class CocoAnnotator:
         return sum(1 for image in drawn if image.regions)
 
     def propose(self, name: str, images: Sequence[Image], model: str) -> int:
-        """See Annotator. It has no proposals: these are regions like any others, to be corrected."""
+        """See Annotator. coco-annotator has no proposals: they are loaded as regions, to be corrected."""
         return self.load(name, images)
 
     def assist(self, name: str, service: str) -> None:
-        """See Annotator. The browser asks, so the service must be reachable from there, and allow it (SS_POC_CORS)."""
+        """See Annotator. The browser asks the service, which must allow that (SS_POC_CORS)."""
         dataset, url = self._dataset(name), f"{service.rstrip('/')}/predict"
         self.api.call("POST", f"/api/dataset/{dataset['id']}", json={
             "categories": self._labels(dataset), "annotate_url": url})
@@ -126,8 +126,7 @@ class CocoAnnotator:
     def _dataset(self, name: str) -> dict[str, Any]:
         found = self._find(name)
         if found is None:
-            raise AnnotatorError(f"coco-annotator has no data set {name}", "one that annotator.sh made",
-                                 f"sh annotator.sh new {name} --labels scratch,pit")
+            raise not_made("coco-annotator", "data set", name)
         return found
 
     def _images(self, dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -140,7 +139,7 @@ class CocoAnnotator:
         return images
 
     def _wait(self, task: Mapping[str, Any], what: str) -> None:
-        """Until the workers have done a task."""
+        """Wait until the workers have done a task."""
         until = time.monotonic() + TASK_SECONDS
         while time.monotonic() < until:
             found = next((item for item in self.api.call("GET", "/api/tasks/") if item["id"] == task["id"]), None)

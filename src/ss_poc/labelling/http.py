@@ -1,4 +1,4 @@
-"""Asking a labelling tool over HTTP, with errors that say what it was asked and what it said."""
+"""An HTTP client for labelling tools. Its errors say what was asked, what the tool answered and what to do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import httpx
 
 from ..core.errors import AnnotatorError
 
-__all__ = ["Api"]
+__all__ = ["SECONDS", "Client", "NotFoundError"]
 
 SECONDS = 120.0
 
 
-class Api:
-    """A tool's HTTP interface.
+class NotFoundError(AnnotatorError):
+    """The tool has nothing at this address (404)."""
+
+
+class Client(httpx.Client):
+    """An `httpx.Client` that raises an AnnotatorError where the tool does not answer, or answers with 400 and above.
 
     Args:
         tool: its name, for errors.
@@ -25,29 +29,38 @@ class Api:
 
     def __init__(self, tool: str, url: str, headers: Mapping[str, str] | None = None) -> None:
         self.tool, self.url = tool, url.rstrip("/")
-        # A proxy of the plant has no business between two programs of one machine.
-        self._client = httpx.Client(base_url=self.url, headers=dict(headers or {}), timeout=SECONDS, trust_env=False)
+        # Two programs of one machine talk without the proxy of the plant.
+        super().__init__(base_url=self.url, headers=dict(headers or {}), timeout=SECONDS, trust_env=False)
 
-    def call(self, method: str, path: str, allowed: tuple[int, ...] = (), **request: Any) -> Any:
-        """Ask, and return the json of the answer; None where it has none, or one of the statuses in `allowed`.
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, as every method of the client does.
 
         Raises:
-            AnnotatorError: no answer, or a status of 400 and above.
+            NotFoundError: status 404.
+            AnnotatorError: no answer, or another status of 400 and above.
         """
         try:
-            answer = self._client.request(method, path, **request)
+            answer = super().send(request, **options)
         except httpx.HTTPError as error:
             raise AnnotatorError(f"{self.tool} does not answer at {self.url}: {error}", "an answer",
                                  "sh annotator.sh start") from error
-        if answer.status_code in allowed:
-            return None
+        if answer.status_code < 400:
+            return answer
+        what = (f"{self.tool} refused {request.method} {request.url.path} ({answer.status_code}): "
+                f"{answer.text[:300]}")
         if answer.status_code in (401, 403):
-            raise AnnotatorError(f"{self.tool} refused {method} {path} ({answer.status_code}): {answer.text[:300]}",
-                                 "the account annotator.sh made",
-                                 "ANNOTATOR_LOGIN and ANNOTATOR_PASSWORD name another one")
-        if answer.status_code >= 400:
-            raise AnnotatorError(f"{self.tool} refused {method} {path} ({answer.status_code}): {answer.text[:300]}",
-                                 fix="sh annotator.sh logs may show more")
+            raise AnnotatorError(what, "the account that annotator.sh made",
+                                 "ANNOTATOR_LOGIN and ANNOTATOR_PASSWORD name another account")
+        kind = NotFoundError if answer.status_code == 404 else AnnotatorError
+        raise kind(what, fix="sh annotator.sh logs may show more")
+
+    def call(self, method: str, path: str, **request: Any) -> Any:
+        """Send a request and return the json of the answer; None where the answer holds none.
+
+        Raises:
+            AnnotatorError: as `send` raises it.
+        """
+        answer = self.request(method, path, **request)
         try:
             return answer.json() if answer.content else None
         except ValueError:

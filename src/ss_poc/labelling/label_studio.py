@@ -1,4 +1,4 @@
-"""Label Studio, driven over its API: projects on data set folders, regions out and in, proposals.
+"""Label Studio, driven by its own SDK: projects on the folders of data sets, regions out and in, proposals.
 
 Its tasks name photographs as `/data/local-files/?d=<folder>/<file>`, below the folder of all data sets.
 """
@@ -10,18 +10,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+# Not label_studio_sdk.LabelStudio: that class adds checks of label configurations, which are not used here, and imports
+# pandas, boto3 and Azure's client for them, which takes two seconds more at every call of annotator.sh.
+from label_studio_sdk.base_client import LabelStudioBase
+from label_studio_sdk.types.lse_project_response import LseProjectResponse
+
 from ..core.errors import AnnotatorError, DataError, ImageError
 from ..formats.label_studio import Control, controls, interface, labels_in, results_of, segmentation_of
-from .http import Api
-from .model import SHOWN, Image, Labels, Region, new_folder, photographs_of, upright_size
+from .folder import SHOWN, new_folder, photographs_of, upright_size
+from .http import SECONDS, Client, NotFoundError
+from .model import Image, Labels, Region, not_made
 
-__all__ = ["Studio"]
+__all__ = ["LabelStudio"]
 
 SHOWN_PATTERN = r"(?i)^[^.].*\.(" + "|".join(suffix.lstrip(".") for suffix in SHOWN) + ")$"
 
 
-class Studio:
-    """An annotator (see `labelling.Annotator`).
+class LabelStudio:
+    """Label Studio as an `Annotator` (see `labelling.model`).
 
     Args:
         url: where Label Studio answers.
@@ -30,30 +36,31 @@ class Studio:
     """
 
     def __init__(self, url: str, token: str, datasets: Path) -> None:
-        self.api = Api("Label Studio", url, {"Authorization": f"Token {token}"})
+        self.http = Client("Label Studio", url, {"Authorization": f"Token {token}"})
+        self.api = LabelStudioBase(base_url=self.http.url, api_key=token, timeout=SECONDS, httpx_client=self.http)
         self.datasets = datasets.resolve()
 
     def create(self, name: str, labels: Labels) -> str:
         """See Annotator."""
         folder, project = new_folder(self.datasets, name), self._find(name)
         if project:
-            merged = {**labels_in(project["label_config"]), **labels}
-            self.api.call("PATCH", f"/api/projects/{project['id']}/", json={"label_config": interface(merged)})
+            merged = {**labels_in(project.label_config), **labels}
+            self.api.projects.update(project.id, label_config=interface(merged))
         else:
-            project = self.api.call("POST", "/api/projects/", json={
-                "title": name, "label_config": interface(labels), "show_collab_predictions": True,
-                "description": f"Photographs are copied into {folder.name}, then: sh annotator.sh scan {name}"})
-        if not self._storages(project):
-            self.api.call("POST", "/api/storages/localfiles/", json={
-                "project": project["id"], "title": name, "path": str(folder), "regex_filter": SHOWN_PATTERN,
-                "use_blob_urls": True, "recursive_scan": True})
-        return f"{self.api.url}/projects/{project['id']}/data"
+            project = self.api.projects.create(
+                title=name, label_config=interface(labels), show_collab_predictions=True,
+                description=f"Copy photographs into the folder {folder.name}, then: sh annotator.sh scan {name}")
+        storages = self.api.import_storage.local
+        if not storages.list(project=project.id):
+            storages.create(project=project.id, title=name, path=str(folder), regex_filter=SHOWN_PATTERN,
+                            use_blob_urls=True, recursive_scan=True)
+        return f"{self.http.url}/projects/{project.id}/data"
 
     def scan(self, name: str) -> int:
         """See Annotator."""
         project = self._project(name)
-        for storage in self._storages(project):
-            self.api.call("POST", f"/api/storages/localfiles/{storage['id']}/sync", json={})
+        for storage in self.api.import_storage.local.list(project=project.id):
+            self.api.import_storage.local.sync(storage.id)
         return len(self._tasks(project))
 
     def export(self, name: str) -> tuple[dict[str, str], list[Image], int]:
@@ -74,50 +81,45 @@ class Studio:
         if missing:
             raise DataError(f"{len(missing)} labelled photographs are not in {self.datasets / name}: {missing[0]}",
                             "the files they were labelled on", "put them back, or delete their tasks in Label Studio")
-        return labels_in(project["label_config"]), images, open_tasks
+        return labels_in(project.label_config), images, open_tasks
 
     def load(self, name: str, images: Sequence[Image]) -> int:
-        """See Annotator. A photograph that has the very same regions already is passed over."""
+        """See Annotator. A photograph that has the very same regions already gets no second copy."""
         added = 0
         for task, results in self._with_results(name, images):
             if not any(_same(item["result"], results) for item in task.get("annotations", [])):
-                self.api.call("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": results})
+                self.api.annotations.create(task["id"], result=results)
                 added += 1
         return added
 
     def propose(self, name: str, images: Sequence[Image], model: str) -> int:
-        """See Annotator. What was proposed for a photograph before makes way."""
-        known: list[dict[str, Any]] = self.api.call("GET", "/api/predictions/",
-                                                    params={"project": self._project(name)["id"]})
+        """See Annotator. The proposals that a photograph had before are removed."""
+        known = self.api.predictions.list(project=self._project(name).id)
         proposed = 0
         for task, results in self._with_results(name, images):
             for item in known:
-                if item["task"] == task["id"]:
-                    self.api.call("DELETE", f"/api/predictions/{item['id']}/")
-            self.api.call("POST", "/api/predictions/", json={"task": task["id"], "result": results, "score": 1.0,
-                                                             "model_version": model})
+                if item.task == task["id"]:
+                    self.api.predictions.delete(item.id)
+            self.api.predictions.create(task=task["id"], result=results, score=1.0, model_version=model)
             proposed += 1
         return proposed
 
     def assist(self, name: str, service: str) -> None:
         """See Annotator."""
         project, url = self._project(name), f"{service.rstrip('/')}/label-studio"
-        known = self.api.call("GET", "/api/ml/", params={"project": project["id"]})
-        if all(item["url"].rstrip("/") != url for item in known):
-            self.api.call("POST", "/api/ml/", json={"project": project["id"], "url": url, "title": "SS-PoC",
-                                                    "is_interactive": False})
-        # Label Studio would tell the service of every label, which has no use for it.
-        for item in self.api.call("GET", "/api/webhooks/", params={"project": project["id"]}):
-            if item["url"] == f"{url}/webhook":
-                self.api.call("DELETE", f"/api/webhooks/{item['id']}/")
-        self.api.call("PATCH", f"/api/projects/{project['id']}/",
-                      json={"evaluate_predictions_automatically": True, "show_collab_predictions": True})
+        if all(item.url.rstrip("/") != url for item in self.api.ml.list(project=project.id)):
+            self.api.ml.create(project=project.id, url=url, title="SS-PoC", is_interactive=False)
+        # Label Studio would send every label to the service, which has no use for labels.
+        for item in self.api.webhooks.list(project=project.id):
+            if item.url == f"{url}/webhook":
+                self.api.webhooks.delete(item.id)
+        self.api.projects.update(project.id, evaluate_predictions_automatically=True, show_collab_predictions=True)
 
     def _with_results(self, name: str, images: Sequence[Image]
                       ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        """The task of each photograph, and its regions as results."""
+        """Yield the task of each photograph, and its regions as results."""
         project = self._project(name)
-        offered = controls(project["label_config"])
+        offered = controls(project.label_config)
         tasks = {self._place(task, name): task for task in self._tasks(project)}
         for image in images:
             if image.name not in tasks:
@@ -125,36 +127,35 @@ class Studio:
                                      f"sh annotator.sh scan {name}")
             yield tasks[image.name], _results(image, offered)
 
-    def _find(self, name: str) -> dict[str, Any] | None:
-        page = self.api.call("GET", "/api/projects/", params={"page_size": 10_000, "title": name})
-        found = next((item for item in page["results"] if item["title"] == name), None)
-        return self.api.call("GET", f"/api/projects/{found['id']}/") if found else None
+    def _find(self, name: str) -> LseProjectResponse | None:
+        # The list matches parts of titles too, and leaves the label configuration out.
+        titled = self.api.projects.list(title=name, page_size=10_000).items or []
+        found = next((item for item in titled if item.title == name), None)
+        return self.api.projects.get(found.id) if found else None
 
-    def _project(self, name: str) -> dict[str, Any]:
+    def _project(self, name: str) -> LseProjectResponse:
         found = self._find(name)
         if found is None:
-            raise AnnotatorError(f"Label Studio has no project {name}", "one that annotator.sh made",
-                                 f"sh annotator.sh new {name} --labels scratch,pit")
+            raise not_made("Label Studio", "project", name)
         return found
 
-    def _storages(self, project: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.api.call("GET", "/api/storages/localfiles/",
-                                                    params={"project": project["id"]})
-        return found
+    def _tasks(self, project: LseProjectResponse) -> list[dict[str, Any]]:
+        """Return all tasks with their annotations, oldest first.
 
-    def _tasks(self, project: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """All tasks with their annotations, oldest first.
-
-        Not by Label Studio's export: its file is named after project, content and minute, so that of two at a time one
-        reads what the other has half written. One page, as a task that is labelled meanwhile changes pages.
+        Not by the SDK. Its tasks.list asks what Label Studio's own page asks, and where a service assists, every
+        reading of that list has the service look at all photographs without proposals. Its exports write a file named
+        after project, content and minute, so that two exports at a time read each other's half-written file.
+        One page holds all, because a task that is labelled meanwhile would change pages.
         """
-        found: list[dict[str, Any]] | None = self.api.call("GET", f"/api/projects/{project['id']}/tasks/", (404,),
-                                                           params={"page_size": 1_000_000})
-        # A project without tasks is a page that is not there.
-        return sorted(found or [], key=lambda task: task["id"])
+        try:
+            found: list[dict[str, Any]] = self.http.call("GET", f"/api/projects/{project.id}/tasks/",
+                                                         params={"page_size": 1_000_000})
+        except NotFoundError:  # the first page of a project without tasks
+            return []
+        return sorted(found, key=lambda task: task["id"])
 
     def _place(self, task: Mapping[str, Any], name: str) -> str:
-        """Posix path of a task's photograph in the data set's folder; as it is where it lies elsewhere."""
+        """Return the posix path of a task's photograph in the data set's folder, or its whole path if it is outside."""
         reference = str(next(iter(task["data"].values())))
         path = parse_qs(urlsplit(reference).query).get("d", [reference])[0]
         return path.removeprefix(f"{name}/")
@@ -185,6 +186,6 @@ def _results(image: Image, offered: Sequence[Control]) -> list[dict[str, Any]]:
 
 
 def _same(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether two lists of results are the same regions, ids aside."""
+    """Tell whether two lists of results are the same regions, whatever their ids."""
     return len(first) == len(second) and all(
         segmentation_of(one) == segmentation_of(other) for one, other in zip(first, second, strict=True))

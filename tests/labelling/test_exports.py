@@ -1,4 +1,4 @@
-"""ss_poc.labelling.model: labels keep their ids, exports are whole and never overwrite each other."""
+"""ss_poc.labelling.exports: exports are what training reads, whole, and never overwrite each other."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coco_folder import save_noise
-from PIL import Image as Picture
 
-from ss_poc.core.errors import ArtifactError, ConfigError
+from ss_poc.core.errors import ArtifactError
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
-from ss_poc.labelling.model import (
-    Image,
-    Region,
-    document,
-    keep_labels,
-    new_folder,
-    parse_labels,
-    photographs_of,
-    read_document,
-    upright_size,
-    write_export,
-)
+from ss_poc.labelling.exports import document, read_document, write_export
+from ss_poc.labelling.folder import keep_labels, new_folder
+from ss_poc.labelling.model import Image, Region
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
@@ -40,49 +30,6 @@ SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return new_folder(tmp_path, "photos")
-
-
-def test_labels_get_colours_and_keep_those_they_name():
-    labels = parse_labels(" scratch, pit:#00FF00 ,")
-    assert list(labels) == ["scratch", "pit"] and labels["pit"] == "#00ff00"
-    assert len(set(labels.values())) == 2
-
-
-@pytest.mark.parametrize("text", ["", " , ", "a,a", "a:red", "a:#12345"])
-def test_labels_that_cannot_be_are_refused(text):
-    with pytest.raises(ConfigError):
-        parse_labels(text)
-
-
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b"])
-def test_a_name_that_is_no_folder_is_refused(tmp_path, name):
-    with pytest.raises(ConfigError):
-        new_folder(tmp_path, name)
-
-
-def test_a_label_keeps_its_id_whatever_comes_and_goes(folder):
-    assert [(item["id"], item["name"]) for item in keep_labels(folder, {"scratch": "#ff0000", "pit": "#00ff00"})] == [
-        (1, "scratch"), (2, "pit")]
-    assert [item["id"] for item in keep_labels(folder, {"dent": "#0000ff", "pit": "#00ff00"})] == [3, 2]
-    again = keep_labels(folder, {"pit": "", "scratch": "#aaaaaa"})
-    assert [(item["id"], item["color"]) for item in again] == [(2, "#00ff00"), (1, "#aaaaaa")]
-
-
-def test_photographs_are_those_a_browser_shows_without_hidden_ones(folder):
-    for name in ("a.png", "sub/b.JPG", ".hidden.png", ".exports/c.png", "d.tif", "e.txt"):
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-    assert [*photographs_of(folder)] == ["a.png", "sub/b.JPG"]
-
-
-def test_a_turned_photograph_has_the_size_that_is_seen(folder):
-    exif = Picture.Exif()
-    exif[0x0112] = 6
-    Picture.new("RGB", (8, 4)).save(folder / "a.jpg", exif=exif)
-    assert upright_size(folder / "a.jpg") == (8, 4)
-    save_noise(folder / "b.png", (4, 6))
-    assert upright_size(folder / "b.png") == (4, 6)
 
 
 def test_an_export_is_coco_that_training_reads_with_clean_photographs(folder):
@@ -138,7 +85,7 @@ def test_two_users_who_export_at_once_have_two_whole_files(folder, monkeypatch):
 def test_a_full_disk_during_an_export_leaves_no_half_of_it(folder):
     earlier = write_export(folder, {"images": []})
     script = ("import resource, signal, sys\nfrom pathlib import Path\n"
-              "from ss_poc.labelling.model import write_export\n"
+              "from ss_poc.labelling.exports import write_export\n"
               "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
               "write_export(Path(sys.argv[1]), {'images': ['x' * 100] * 1000})")
     done = subprocess.run([sys.executable, "-c", script, str(folder)], env={**os.environ, "PYTHONPATH": str(SOURCE)},
@@ -149,10 +96,10 @@ def test_a_full_disk_during_an_export_leaves_no_half_of_it(folder):
 
 def test_an_export_that_is_killed_leaves_nothing_training_would_read(folder):
     script = ("import json, sys, time\nfrom pathlib import Path\nfrom ss_poc.core import files\n"
-              "from ss_poc.labelling import model as labelling\n"
+              "from ss_poc.labelling import exports\n"
               "def slow(path, text):\n    file = path.open('w')\n    file.write(text[:10])\n    file.flush()\n"
               "    print('begun', flush=True)\n    time.sleep(60)\nfiles.write_text = slow\n"
-              "labelling.write_export(Path(sys.argv[1]), {'images': []})")
+              "exports.write_export(Path(sys.argv[1]), {'images': []})")
     process = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True,
                                env={**os.environ, "PYTHONPATH": str(SOURCE)})
     assert process.stdout.readline() == "begun\n"

@@ -1,0 +1,111 @@
+"""COCO json from elsewhere: a file, or the folder or the zip in which a tool wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ...core.masks import decode_rle, encode_rle
+from ...core.run import find_json
+from ...data.dataset import Dataset, Sample, load_coco
+from ...formats.coco import read_coco
+from ...formats.coco_rules import Problem
+from ...formats.find_file import find_file
+from ..folder import EXPORTS, photographs_of
+from ..model import Image, Region
+from .moved import Moved, copy_photograph
+
+__all__ = ["find_jsons", "move_coco"]
+
+ANNOTATIONS = ("annotations/instances_*.json", "_annotations.coco.json", "*/_annotations.coco.json", "result.json",
+               "annotations.json", "*.json")
+
+
+def find_jsons(opened: Path) -> list[Path]:
+    """Return the COCO files in a folder: the newest export of a data set of ours, else all files that the tool wrote.
+
+    Roboflow writes one file for each split. An empty list: there is no json.
+    """
+    if opened.is_file():
+        return [opened]
+    if any(opened.glob(f"{EXPORTS}/*.json")):
+        return [find_json(opened)]
+    return next((paths for pattern in ANNOTATIONS if (paths := sorted(opened.glob(pattern)))), [])
+
+
+def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | None) -> Moved:
+    """Read COCO files, and copy their photographs into the folder of a data set.
+
+    Args:
+        found: the files, as `find_jsons` returns them.
+        opened: where they were found.
+        folder: of the data set.
+        photos: where the photographs are; None to look for them beside the files, then in `folder`.
+
+    Raises:
+        ConfigError, ArtifactError, DataError: as `load_coco` raises them.
+    """
+    moved = Moved({}, [], 0, [])
+    for json_path in found:
+        moved = _add(moved, load_coco(json_path, photos or _place(json_path, opened, folder)), folder)
+    return moved
+
+
+def _add(moved: Moved, dataset: Dataset, folder: Path) -> Moved:
+    names = _copy(dataset, folder)
+    images = [Image(name, sample.size_hw, tuple(_regions(sample, dataset)))
+              for sample, name in zip(dataset.samples, names, strict=True)]
+    copied = sum(1 for sample in dataset.samples if folder not in sample.path.parents)
+    left_out = [f"{item.where}: {item.detail}" for item in dataset.findings if item.action.startswith("skip")]
+    return Moved({**dict(zip(dataset.labels, dataset.colors, strict=True)), **moved.labels}, [*moved.images, *images],
+                 moved.copied + copied, [*moved.left_out, *left_out])
+
+
+def _place(json_path: Path, opened: Path, folder: Path) -> Path:
+    """Return the folder that holds most of the photographs that the json names."""
+    images = read_coco(json_path, []).images
+    places = [place for place in (opened / "images", json_path.parent, json_path.parent / "images", opened, folder)
+              if place.is_dir()]
+
+    def count(place: Path) -> int:
+        found = 0
+        for entry in images:
+            with contextlib.suppress(Problem):
+                find_file(entry, place.resolve())
+                found += 1
+        return found
+
+    return max(places, key=count)
+
+
+def _copy(dataset: Dataset, folder: Path) -> list[str]:
+    """Copy photographs into the folder, and return their names there.
+
+    They keep their own names; where another photograph has that name already, a number is added.
+    """
+    names, taken = [], {name.casefold(): path for name, path in photographs_of(folder).items()}
+    for sample in dataset.samples:
+        if folder in sample.path.parents:
+            names.append(sample.path.relative_to(folder).as_posix())
+            continue
+        name, number = sample.path.name, 1
+        while name.casefold() in taken and taken[name.casefold()].read_bytes() != sample.path.read_bytes():
+            number += 1
+            name = f"{sample.path.stem}_{number}{sample.path.suffix}"
+        if name.casefold() not in taken:
+            taken[name.casefold()] = copy_photograph(sample.path, folder / name)
+        names.append(name)
+    return names
+
+
+def _regions(sample: Sample, dataset: Dataset) -> Iterator[Region]:
+    """Yield the regions of a sample in the upright image, as a person sees it."""
+    for region in sample.regions:
+        given = [list(polygon) for polygon in region.polygons] if region.polygons else region.rle
+        if sample.frame == "stored" and sample.orientation > 1:
+            mask = Sample(**{**vars(sample), "regions": (region,)}).mask(region.channel + 1)[..., region.channel]
+            given = encode_rle(mask)
+        elif region.rle:
+            given = encode_rle(decode_rle(region.rle, sample.size_hw))
+        yield Region(dataset.labels[region.channel], given, str(region.annotation_id))
