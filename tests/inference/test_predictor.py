@@ -14,12 +14,13 @@ from conftest import SOURCE, stage
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ModelError
 from ss_poc.core.files import read_json
 from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.core.model_spec import read_spec
-from ss_poc.core.run import read_run
+from ss_poc.core.run import Run, RunData, Split, read_run
 from ss_poc.inference.predictor import Prediction, Predictor
 
 
@@ -59,12 +60,12 @@ def test_a_graph_that_differs_from_keras_is_refused(run):
         compare(run.export / "model.onnx", np.zeros((1, 64, 96, 3), np.float32), np.full((1, 64, 96, 2), 2.0))
 
 
-def photographs(folder, images) -> dict:
+def photographs(folder, images) -> Run:
     """What export reads of a run that validated on these photographs."""
     names = [f"{number}.png" for number in range(len(images))]
     for name, image in zip(names, images, strict=True):
         save_image(folder / name, image)
-    return {"data": {"img_path": str(folder)}, "split": {"valid": names}, "config": {"scale": 1.0}}
+    return Run(config=TrainConfig(scale=1.0), data=RunData(img_path=str(folder)), split=Split(valid=names))
 
 
 def test_the_graph_is_compared_on_photographs_from_all_over_the_validation_part(tmp_path):

@@ -51,7 +51,7 @@ def export(paths: RunPaths) -> ModelSpec:
     model = build_model(config.architecture, run.encoder, len(data.labels), size_hw)
     load_weights(model, paths.best_model())
     model = with_views(model, config.views)
-    images = sample_windows(run)
+    images = sample_windows(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
         folder.mkdir()
@@ -69,14 +69,14 @@ def export(paths: RunPaths) -> ModelSpec:
     return spec
 
 
-def sample_windows(run: Run) -> np.ndarray:
+def sample_windows(run: Run, size_hw: Sequence[int]) -> np.ndarray:
     """What the network gets of a few validation photographs, (N, h, w, 3) float32 in 0..255.
 
     Not of noise: a network that never saw any answers it by chance. One that trained for fifteen minutes (U-Net over
     EfficientNet-B0) gave the same to 3e-7 on photographs in Keras and in ONNX Runtime; on noise Keras itself differed
     by 2e-4, eager from compiled, and ONNX Runtime by 1e-2.
     """
-    folder, names, size_hw = Path(run.data.img_path), run.split.valid, run.size_hw
+    folder, names = Path(run.data.img_path), run.split.valid
     middles = []
     for name in names[::-(-len(names) // SAMPLES)]:
         image = decode_image(folder / name)
