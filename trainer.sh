@@ -5,11 +5,11 @@ set -eu
 # --- yours to edit; each may come from the environment (epoch=100 sh trainer.sh) or as a flag (--epoch 100) instead ---
 : "${json_path:=}"      # COCO json; empty: the newest .exports/*.json of img_path
 : "${img_path:=}"       # folder of the images; empty: the demo data set, made on first use
-: "${img_dir_name:=}"   # name of the data set in result/; empty: last part of img_path
+: "${img_dir_name:=}"   # name of the data set in result/; empty: last name in img_path
 : "${model_name:=v_1}"  # name of this version
 : "${budget:=}"         # time to train in, such as 15m; empty: epochs are counted; on the demo data set 3m
 : "${epoch:=}"          # upper bound of epochs where there is no budget; empty: 50
-: "${batch_size:=}"     # images a step; empty: chosen from memory
+: "${batch_size:=}"     # crops in a step; empty: chosen from memory
 # ----------------------------------------------------------------------------------------------------------------------
 
 DEMO=coco-annotator/datasets/demo
@@ -53,8 +53,6 @@ stage() {
     project_python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version"
 }
 
-line() { say "$names" | sed -n "$1p"; }
-
 all_stages() {
     say "1/6 train"
     with_settings "project_python -m ss_poc.train" "$@"
@@ -81,9 +79,9 @@ _main() {
     demo_budget "$@"
     choose_mode ss-poc-trainer:cpu
     prepare with_settings check_flags "$@"
-    result=$(line 1) data_set=$(line 2) version=$(line 3)
-    [ -n "$json_path" ] || offer_export "$(line 4)"
-    [ "$mode" = image ] || [ "$(line 4)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
+    result=$(value result) data_set=$(value data_set) version=$(value version)
+    [ -n "$json_path" ] || offer_export "$(value img_path)"
+    [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }
 

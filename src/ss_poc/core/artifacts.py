@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import Rule, format_size, parse_size
+from .config import Rule, TrainConfig, format_size, parse_size
 from .errors import ArtifactError, ConfigError
+from .settings import stored_settings
 
 __all__ = [
     "CARD_FILE", "GRAPH_FILE", "OPERATING_FILE", "RLE_COLUMNS", "RULES_JSON", "SAMPLES", "SERVICE", "SPEC_FILE",
@@ -329,11 +330,13 @@ def read_floors(path: Path, labels: Sequence[str]) -> tuple[float, ...]:
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """What run.json says of the run, with absolute paths of its data."""
+    """What run.json says of the run, with absolute paths of its data; settings that were left open are None."""
     run: dict[str, Any] = read_json(paths.require().run_json)
     for name in ("json_path", "img_path"):
         if name in run.get("data", {}):
             run["data"][name] = os.path.abspath(paths.result.parent / run["data"][name])
+    if "config" in run:
+        run["config"] = stored_settings(TrainConfig, run["config"])
     return run
 
 

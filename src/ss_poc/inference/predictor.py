@@ -117,7 +117,7 @@ class Predictor:
         self._run = run
 
     @classmethod
-    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "",
+    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str | None = None,
              shared: bool = False) -> Predictor:
         """Load a checked graph into the first engine that works here.
 
@@ -126,7 +126,7 @@ class Predictor:
             rules: `valid_post_grid.csv`, with `operating_point.json` beside it if there is one; None for a threshold
                 of 0.5 and nothing else.
             threads: of the engine; 0 for one a core.
-            engine: the one to try first; "" for those the spec prefers.
+            engine: the one to try first; None for those the spec prefers.
             shared: whether several threads will predict at a time.
 
         Raises:

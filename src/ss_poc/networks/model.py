@@ -21,8 +21,8 @@ from .pretrained import read_pretrained
 import keras  # noqa: E402  isort: skip  (after keras_setup, which quietens TensorFlow)
 from keras import layers, ops  # noqa: E402  isort: skip
 
-__all__ = ["body_weights", "build_model", "default_encoder", "encoder_layers", "encoder_names", "load_weights",
-           "stored_classes", "with_views"]
+__all__ = ["body_weights", "build_model", "check_network", "default_encoder", "encoder_layers", "encoder_names",
+           "load_weights", "stored_classes", "with_views"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,28 @@ def encoder_names(architecture: str) -> list[str]:
     return [name for name in names if not name.startswith("densenet")]
 
 
+def check_network(architecture: str, encoder: str, size_hw: Sequence[int]) -> None:
+    """Raise the errors of `build_model` that names and size alone tell, without building anything.
+
+    Args:
+        architecture: one of `config.ARCHITECTURES`.
+        encoder: one of `encoder_names(architecture)`; "" for its default.
+        size_hw: (height, width) of the input.
+
+    Raises:
+        ModelError: unknown name, or a size the architecture cannot take.
+        ConfigError: a size that no network takes.
+    """
+    encoder = encoder or default_encoder(architecture)
+    known = encoder_names(architecture)
+    if encoder not in known:
+        raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
+    height, width = parse_size(f"{size_hw[0]}x{size_hw[1]}")
+    if architecture == "pspnet" and (height % 48 or width % 48):
+        fits = [max(96, round(length / 96) * 96) for length in (height, width)]
+        raise ModelError(f"pspnet cannot take {height}x{width}", "multiples of 96", f"try --size {fits[0]}x{fits[1]}")
+
+
 def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence[int], weights: str = "none",
                 kept: Sequence[int | None] | None = None, full: bool = True) -> keras.Model:
     """Build a network.
@@ -97,12 +119,8 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         ConfigError: a size that no network takes.
     """
     encoder = encoder or default_encoder(architecture)
-    known = encoder_names(architecture) if architecture in ARCHITECTURES else []
-    if not known:
-        raise ModelError(f"architecture {architecture!r} is not known", "one of " + ", ".join(ARCHITECTURES))
-    if encoder not in known:
-        raise ModelError(f"encoder {encoder!r} does not go with {architecture}", "one of " + ", ".join(known))
-    size_hw = parse_size(f"{size_hw[0]}x{size_hw[1]}")
+    check_network(architecture, encoder, size_hw)
+    size_hw = int(size_hw[0]), int(size_hw[1])
     if architecture == "compact":
         model = _compact(COMPACT_ENCODERS[encoder], classes, size_hw, full)
     else:
@@ -239,10 +257,6 @@ def _with_encoder(architecture: str, encoder: str, classes: int, size_hw: tuple[
     package = keras_setup.segmentation_models()
     build = {"unet": package.Unet, "fpn": package.FPN, "linknet": package.Linknet, "pspnet": package.PSPNet,
              "unetpp": _unet_plus_plus}[architecture]
-    if architecture == "pspnet" and (size_hw[0] % 48 or size_hw[1] % 48):
-        fits = [max(96, round(length / 96) * 96) for length in size_hw]
-        raise ModelError(f"pspnet cannot take {size_hw[0]}x{size_hw[1]}", "multiples of 96",
-                         f"try --size {fits[0]}x{fits[1]}")
     options: dict[str, Any] = {"input_shape": (*size_hw, 3), "classes": classes, "activation": "sigmoid"}
     try:
         core = build(encoder, encoder_weights=pretrained, **options)

@@ -30,11 +30,12 @@ from ..core.artifacts import (
     update_run,
     write_json,
 )
-from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags, parse_size
+from ..core.config import ENGINES, OptimiseConfig, Rule, parse_size
 from ..core.errors import EngineError
 from ..core.host import cores
 from ..core.images import resize_image
 from ..core.masks import dice, refine
+from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
 from ..inference.engines import INT8_FILES, Run, load_engine
@@ -75,17 +76,18 @@ class Candidate:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(OptimiseConfig, argv, "Find the engine that serves the model fastest at the same accuracy.")
-    optimise(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require(), config.engine,
+    config = from_flags(OptimiseConfig, argv, "Find the engine that serves the model fastest at the same accuracy.",
+                        examples=__doc__)
+    optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config.engine,
              config.rounds)
 
 
-def optimise(paths: RunPaths, engine: str = "", rounds: int = 40) -> list[Candidate]:
+def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> list[Candidate]:
     """Measure every engine, write the int8 graph if it passed, and name the engines that may serve in the spec.
 
     Args:
         paths: of a run that was exported and searched.
-        engine: one of ENGINES to be preferred whatever its speed; "" for the fastest that passed.
+        engine: one of ENGINES to be preferred whatever its speed; None for the fastest that passed.
         rounds: timed predictions of each engine.
 
     Raises:
@@ -171,7 +173,7 @@ def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
     import tensorflow as tf  # isort: skip
 
     config = run["config"]
-    model = build_model(config["architecture"], config["encoder"], len(run["data"]["labels"]),
+    model = build_model(config["architecture"], config["encoder"] or "", len(run["data"]["labels"]),
                         parse_size(config["size"]))
     load_weights(model, paths.best_model())
     model = with_views(model, config["views"])

@@ -26,9 +26,10 @@ from ..core.artifacts import (
     update_run,
     write_json,
 )
-from ..core.config import ExportConfig, from_flags, parse_size
+from ..core.config import ExportConfig, parse_size
 from ..core.errors import ModelError
 from ..core.images import decode_image, resize_image
+from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
@@ -40,8 +41,9 @@ SAMPLES = 4
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(ExportConfig, argv, "Turn the best model of a run into the graph that is served.")
-    export(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require())
+    config = from_flags(ExportConfig, argv, "Turn the best model of a run into the graph that is served.",
+                        examples=__doc__)
+    export(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
 def export(paths: RunPaths) -> ModelSpec:
@@ -60,7 +62,7 @@ def export(paths: RunPaths) -> ModelSpec:
     run = read_run(paths)
     config, data = run["config"], run["data"]
     size_hw = parse_size(config["size"])
-    model = build_model(config["architecture"], config["encoder"], len(data["labels"]), size_hw)
+    model = build_model(config["architecture"], config["encoder"] or "", len(data["labels"]), size_hw)
     load_weights(model, paths.best_model())
     model = with_views(model, config["views"])
     images = sample_windows(run, size_hw)
@@ -72,7 +74,7 @@ def export(paths: RunPaths) -> ModelSpec:
         spec = ModelSpec(data["name"], paths.model_name, tuple(data["labels"]), tuple(data["colors"]),
                          tuple(data["category_ids"]), size_hw,
                          f"{config['architecture']}/{config['encoder'] or default_encoder(config['architecture'])}",
-                         sha256_file(folder / GRAPH_FILE), config["scale"])
+                         sha256_file(folder / GRAPH_FILE), config["scale"] or 0.0)
         write_json(folder / SPEC_FILE, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size})
@@ -89,10 +91,11 @@ def sample_windows(run: dict[str, Any], size_hw: Sequence[int]) -> np.ndarray:
     by 2e-4, eager from compiled, and ONNX Runtime by 1e-2.
     """
     folder, names = Path(run["data"]["img_path"]), run["split"]["valid"]
+    scale = run["config"]["scale"] or 0.0
     middles = []
     for name in names[::-(-len(names) // SAMPLES)]:
         image = decode_image(folder / name)
-        parts = [*windows(resize_image(image, map_size(image.shape[:2], run["config"]["scale"], size_hw)), size_hw)]
+        parts = [*windows(resize_image(image, map_size(image.shape[:2], scale, size_hw)), size_hw)]
         middles.append(parts[len(parts) // 2][2].astype(np.float32))  # a copy: a view would keep the whole photograph
     return np.stack(middles)
 

@@ -27,11 +27,12 @@ from ..core.artifacts import (
     write_json,
     write_rules,
 )
-from ..core.config import Rule, SearchConfig, from_flags, parse_part
+from ..core.config import Rule, SearchConfig, parse_fraction
 from ..core.host import cores
 from ..core.images import save_image
 from ..core.masks import dice, draw_overlay, encode_rle, intersection_union, refine
 from ..core.parallel import ahead
+from ..core.settings import from_flags
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -45,8 +46,9 @@ ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(SearchConfig, argv, "Find each class' post-processing on the validation part.")
-    optimise(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require(), config)
+    config = from_flags(SearchConfig, argv, "Find each class' post-processing on the images that validate.",
+                        examples=__doc__)
+    optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config)
 
 
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
@@ -162,8 +164,8 @@ def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchCon
     clean = int((~defective).sum())
     points = curve(scores, defective)
     if config.miss_cost or config.max_false_alarm:
-        limit = parse_part(config.max_false_alarm) if config.max_false_alarm else 1.0
-        point = choose(points, clean, config.miss_cost, limit)
+        limit = parse_fraction(config.max_false_alarm) if config.max_false_alarm else 1.0
+        point = choose(points, clean, config.miss_cost or 0.0, limit)
     else:
         flagged = (scores > 0).any(axis=1)
         point = Point((0.0,) * len(labels), int((defective & ~flagged).sum()), int((flagged & ~defective).sum()))

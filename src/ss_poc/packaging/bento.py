@@ -23,8 +23,9 @@ from ..core.artifacts import (
     read_spec,
     write_rules,
 )
-from ..core.config import DeployConfig, from_flags
+from ..core.config import DeployConfig
 from ..core.errors import ArtifactError
+from ..core.settings import from_flags
 from ..inference.predictor import Predictor
 from .model_card import write_card
 
@@ -37,8 +38,8 @@ REQUIREMENTS = Path(__file__).parent / "requirements-serve.lock"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(DeployConfig, argv, "Package a run as a Bento.")
-    paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
+    config = from_flags(DeployConfig, argv, "Package a run as a Bento.", examples=__doc__)
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
     deploy(paths, Path(config.deploy))
 
 

@@ -19,9 +19,10 @@ import jinja2
 import numpy as np
 
 from ..core.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run, write_text
-from ..core.config import ReportConfig, TrainConfig, from_flags
+from ..core.config import ReportConfig, TrainConfig
 from ..core.errors import ArtifactError
 from ..core.masks import decode_rle
+from ..core.settings import from_flags
 from ..data.dataset import Dataset, Sample, load_coco
 from ..inference.predictor import Predictor
 from . import charts
@@ -44,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument("runs", nargs="+", help="folders of runs, the one to compare with first")
         print(compare([_paths(folder) for folder in parser.parse_args(words[1:]).runs]))
         return
-    config = from_flags(ReportConfig, words, "Write valid/report.html.")
-    report(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require())
+    config = from_flags(ReportConfig, words, "Write valid/report.html.", examples=__doc__)
+    report(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
 def _paths(folder: str) -> RunPaths:
@@ -234,7 +235,8 @@ def compare(runs: Sequence[RunPaths]) -> str:
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     data = run["data"]
     engine = {"engine": run["engine"]} if "engine" in run else {}
-    return {**run["config"], "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
+    settings = {name: "-" if value is None else value for name, value in run["config"].items()}
+    return {**settings, "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
             **{f"versions.{name}": value for name, value in run["versions"].items()}, **engine}
 
 

@@ -24,11 +24,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..core.artifacts import CARD_FILE, RULES_JSON, SERVICE, read_json
-from ..core.config import ServeConfig, from_environment
+from ..core.config import ServeConfig
 from ..core.errors import ArtifactError, ConfigError
 from ..core.host import give_memory_back
 from ..core.images import decode_image
 from ..core.masks import decode_rle, dice
+from ..core.settings import from_environment
 from ..inference.predictor import Predictor
 from .app import Served, application
 from .metrics import log_line, start_logging

@@ -22,9 +22,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core.artifacts import atomic_path, read_json
-from ..core.config import check_bounds, from_flags, setting
 from ..core.errors import ArtifactError
 from ..core.masks import mask_to_polygons, polygons_to_mask
+from ..core.settings import check_bounds, from_flags, setting
 
 __all__ = ["CLASSES", "SIZE_HW", "draw_photograph", "main", "make_demo"]
 
@@ -388,6 +388,6 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(DemoConfig, argv, "Draw a labelled demo data set.")
+    config = from_flags(DemoConfig, argv, "Draw a labelled demo data set.", examples=__doc__)
     check_bounds(config)
     make_demo(Path(config.out), config.images, config.seed)
