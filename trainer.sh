@@ -54,8 +54,6 @@ stage() {
     project_python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version"
 }
 
-line() { say "$names" | sed -n "$1p"; }
-
 all_stages() {
     say "1/6 train"
     with_settings "project_python -m ss_poc.train" "$@"
@@ -82,9 +80,9 @@ _main() {
     demo_budget "$@"
     choose_mode ss-poc-trainer:cpu
     prepare with_settings check_flags "$@"
-    result=$(line 1) data_set=$(line 2) version=$(line 3)
-    [ -n "$json_path" ] || offer_export "$(line 4)"
-    [ "$mode" = image ] || [ "$(line 4)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
+    result=$(value result) data_set=$(value data_set) version=$(value version)
+    [ -n "$json_path" ] || offer_export "$(value img_path)"
+    [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }
 

@@ -28,7 +28,7 @@ from ss_poc.training.recipe import choose, machine
 from ss_poc.training.sampling import Source
 
 share_cores()
-from ss_poc.training import loop  # noqa: E402  (loads TensorFlow)
+from ss_poc.training import devices, loop  # noqa: E402  (loads TensorFlow)
 from ss_poc.training import model as training_model  # noqa: E402  (loads TensorFlow)
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     dataset = load_coco(find_json(folder), folder)
     survey = survey_samples(dataset.samples, len(dataset.labels))
     config, _ = choose(TrainConfig(img_path=str(folder), budget="15m"), survey,
-                       [sample.size_hw for sample in dataset.samples], machine(len(loop.gpu_names())))
+                       [sample.size_hw for sample in dataset.samples], machine(len(devices.gpu_names())))
     loop.prepare_libraries(config)
     crops, _ = loop.make_batches(config, survey, dataset.samples, dataset.samples[:8], len(dataset.labels))
     for number in range(len(dataset.samples)):

@@ -11,20 +11,23 @@ prepare_container() {
     mkdir -p coco-annotator/datasets result deploy
 }
 
-# prepare CHECK…: get the mode's Python ready, print what CHECK says. A check needs no packages: where this machine has a
-# Python, it comes before anything long.
+# prepare CHECK…: get the mode's Python ready, keep the KEY=VALUE lines that CHECK prints for `value`. A check needs no
+# packages: where this machine has a Python, it comes before anything long.
 prepare() {
     case $mode in
     image) python=.venv/bin/python ;;
     native) python=$(find_python) ;;
     docker) python=$(find_python 2>/dev/null) || python='' ;;
     esac
-    [ -z "$python" ] || names=$("$@") || exit "$?"
+    [ -z "$python" ] || checked=$("$@") || exit "$?"
     case $mode in native) training_env ;; docker) prepare_container ;; esac
-    [ -n "$python" ] || names=$("$@") || exit "$?"
+    [ -n "$python" ] || checked=$("$@") || exit "$?"
 }
 
-# Names that follow from the flags, by the Python of this machine or, where it has none, of the image.
+# value KEY: what the check said of KEY; a line each where it said several. Whatever follows the first = is the value.
+value() { say "$checked" | sed -n "s/^$1=//p"; }
+
+# What follows from the flags, by the Python of this machine or, where it has none, of the image.
 check_flags() {
     if [ -n "$python" ]; then PYTHONPATH=src "$python" -m ss_poc.config "$@"; else project_python -m ss_poc.config "$@"; fi
 }
@@ -42,8 +45,8 @@ project_python() {
     fi
 }
 
-# train_in_container FLAG… : trainer.sh in a container. What flags name ($names, from its fifth line on) outside of the
-# mounted folders is shown to it where the flag will look.
+# train_in_container FLAG… : trainer.sh in a container. What training reads outside of the mounted folders is shown to it
+# where the flag will look.
 train_in_container() {
     set -- "$image" "$@"
     while IFS= read -r file; do
@@ -53,7 +56,7 @@ train_in_container() {
         *) set -- --mount "type=bind,source=$(pwd)/$file,target=/app/$file,readonly" "$@" ;;
         esac
     done <<TEXT
-$(say "$names" | sed 1,4d)
+$(value reads)
 TEXT
     [ "$target" = cpu ] || set -- --gpus all "$@"
     if [ -t 1 ]; then set -- --tty "$@"; fi

@@ -1,4 +1,4 @@
-"""ss_poc.core.config: settings, their bounds, and where they are read from."""
+"""ss_poc.core.config: settings, their bounds, and the command that checks them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from ss_poc.core.config import (
     ServeConfig,
     TrainConfig,
     format_size,
-    from_environment,
-    from_flags,
     main,
     parse_duration,
-    parse_part,
+    parse_fraction,
     parse_size,
 )
 from ss_poc.core.errors import ConfigError
@@ -35,27 +33,23 @@ STAGES = (TrainConfig, ExportConfig, SearchConfig, DeployConfig, PredictConfig)
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
-def flags(*argv: str, cls=TrainConfig, positional=()):
-    return from_flags(cls, argv, "A test.", positional)
-
-
 # --- defaults
 
 
 def test_defaults_are_those_the_documentation_names():
     config = TrainConfig()
     assert (config.epoch, config.batch_size, config.model_name, config.img_path) == (
-        50, 0, "v_1", "coco-annotator/datasets/demo")
-    assert (config.json_path, config.img_dir_name, config.weights, config.result) == ("", "", "", "result")
+        50, None, "v_1", "coco-annotator/datasets/demo")
+    assert (config.json_path, config.img_dir_name, config.weights, config.result) == (None, None, None, "result")
 
 
 def test_what_the_recipe_chooses_is_left_open():
     config = TrainConfig()
-    assert (config.budget, config.seconds, config.preset) == ("", 0.0, "balanced")
-    assert config.architecture == config.encoder == config.size == config.crop == config.loss == config.precision == ""
-    assert config.scale == config.lr == config.batch_size == config.cache_mb == 0
-    # of these 0 has a meaning of its own
-    assert config.sampling == config.mosaic == config.strength == config.freeze == config.ema == -1
+    assert (config.budget, config.seconds, config.preset) == (None, None, "balanced")
+    assert [name for name, value in vars(config).items() if value is None] == [
+        "img_dir_name", "json_path", "budget", "batch_size", "architecture", "encoder", "weights", "freeze", "size",
+        "scale", "crop", "sampling", "mosaic", "loss", "optimizer", "lr", "ema", "valid", "group", "augmentation",
+        "strength", "views", "precision", "gpus", "cache_mb"]
 
 
 @pytest.mark.parametrize("cls", [*STAGES, ServeConfig])
@@ -86,7 +80,7 @@ def test_a_number_out_of_bounds_is_refused_by_name(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.0), ("valid", 0.01),
+    ("epoch", 1), ("batch_size", 1), ("lr", 1e-8), ("lr", 10.0), ("seed", 0), ("valid", 0.01),
     ("valid", 0.9), ("patience", 1), ("freeze", 0), ("scale", 4.0), ("sampling", 0.0), ("sampling", 1.0),
     ("mosaic", 0.0), ("mosaic", 1.0), ("ema", 0.0), ("ema", 0.9999), ("strength", 0.0), ("strength", 2.0)])
 def test_a_number_on_the_bound_is_taken(name, value):
@@ -223,7 +217,7 @@ def test_what_is_no_duration_is_refused_with_an_example(text):
 
 
 def test_a_budget_is_known_in_seconds():
-    assert flags("--budget", "15m").seconds == 900
+    assert TrainConfig(budget="15m").seconds == 900
     assert TrainConfig(budget="20").seconds == 20  # the least
 
 
@@ -239,86 +233,13 @@ def test_a_budget_that_is_no_time_is_refused_at_once():
         TrainConfig(budget="soon")
 
 
-# --- flags
-
-
-@pytest.mark.parametrize("cls", STAGES)
-def test_no_flags_are_the_defaults(cls):
-    assert flags(cls=cls) == cls()
-
-
-def test_flags_set_values_of_the_right_type():
-    config = flags("--epoch", "9", "--lr", "0.5", "--loss", "focal", "--overwrite", "--size=64x96", "--model_name", "b")
-    assert config == TrainConfig(epoch=9, lr=0.5, loss="focal", overwrite=True, size="64x96", model_name="b")
-
-
-def test_a_positional_setting_needs_no_flag():
-    config = flags("photos/*.png", "--threshold", "0.25", cls=PredictConfig, positional=("images",))
-    assert (config.images, config.threshold) == ("photos/*.png", 0.25)
-
-
-@pytest.mark.parametrize("argv", [
-    ("--epochs", "9"), ("--epo", "9"), ("--over",), ("--epoch", "many"), ("--epoch", "1.5"), ("--epoch",),
-    ("--architecture", "vit"), ("stray",), ("--resume", "yes"), ("-e", "9")], ids=" ".join)
-def test_a_wrong_call_ends_with_2_and_says_which_part(argv, capsys):
-    with pytest.raises(SystemExit) as ended:
-        flags(*argv)
-    said = capsys.readouterr()
-    assert ended.value.code == 2 and argv[-1].lstrip("-") in said.err and said.out == ""
-
-
-def test_a_flag_out_of_bounds_is_a_config_error():
-    with pytest.raises(ConfigError, match="epoch is 0"):
-        flags("--epoch", "0")
-    with pytest.raises(ConfigError, match="seed is -1"):
-        flags("--seed", "-1")
-
-
-@pytest.mark.parametrize("cls", STAGES)
-def test_help_names_every_setting(cls, capsys):
-    with pytest.raises(SystemExit) as ended:
-        flags("--help", cls=cls)
-    shown = capsys.readouterr().out
-    assert ended.value.code == 0
-    assert all(f"--{item.name}" in shown for item in dataclasses.fields(cls))
-
-
-# --- environment
-
-
-def test_the_environment_sets_the_limits_of_the_service():
-    config = from_environment(ServeConfig, {"SS_POC_MAX_BYTES": "2048", "SS_POC_CORS": "*", "MAX_PIXELS": "1",
-                                            "SS_POC_OTHER": "x"})
-    assert config == ServeConfig(max_bytes=2048, cors="*")
-
-
-def test_an_empty_variable_counts_as_not_set():
-    assert from_environment(ServeConfig, {"SS_POC_TIMEOUT": ""}) == ServeConfig()
-
-
-def test_the_process_environment_is_read_unless_another_is_given(monkeypatch):
-    monkeypatch.setenv("SS_POC_TIMEOUT", "7")
-    assert from_environment(ServeConfig).timeout == 7
-
-
-@pytest.mark.parametrize("text", ["lots", "1.5", "1e3", "0x10"])
-def test_a_variable_of_the_wrong_type_is_refused_by_its_name(text):
-    with pytest.raises(ConfigError, match=f"SS_POC_MAX_BYTES is '{text}'") as refused:
-        from_environment(ServeConfig, {"SS_POC_MAX_BYTES": text})
-    assert "int" in refused.value.expected and "SS_POC_MAX_BYTES" in refused.value.fix
-
-
-def test_a_variable_out_of_bounds_is_refused():
-    with pytest.raises(ConfigError, match="at least 1024"):
-        from_environment(ServeConfig, {"SS_POC_MAX_BYTES": "12"})
-
-
 # --- as a command
 
 
 def test_the_command_prints_the_names_of_a_run(capsys):
     main(["--img_path", "a/부품 사진", "--result", "out", "--epoch", "2"])
-    assert capsys.readouterr().out.splitlines() == ["out", "부품 사진", "v_1", "a/부품 사진", "a/부품 사진"]
+    assert capsys.readouterr().out.splitlines() == [
+        "result=out", "data_set=부품 사진", "version=v_1", "img_path=a/부품 사진", "reads=a/부품 사진"]
 
 
 @pytest.mark.parametrize(("flags", "files"), [
@@ -329,7 +250,12 @@ def test_the_command_prints_the_names_of_a_run(capsys):
     (["--weights", "model_3_0.1.keras"], ["a", "model_3_0.1.keras"])])
 def test_the_command_prints_what_training_will_read(capsys, flags, files):
     main(["--img_path", "a", *flags])
-    assert capsys.readouterr().out.splitlines()[4:] == files
+    assert capsys.readouterr().out.splitlines()[4:] == [f"reads={file}" for file in files]
+
+
+def test_the_command_refuses_a_path_with_a_line_break():
+    with pytest.raises(ConfigError, match="img_path is"):
+        main(["--img_path", "a\nreads=/etc"])
 
 
 def config_command(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -340,7 +266,9 @@ def config_command(*argv: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_needs_no_package():
     done = config_command("--model_name", "v_2")
-    assert (done.returncode, done.stdout) == (0, "result\ndemo\nv_2\n" + "coco-annotator/datasets/demo\n" * 2)
+    assert (done.returncode, done.stdout) == (
+        0, "result=result\ndata_set=demo\nversion=v_2\nimg_path=coco-annotator/datasets/demo\n"
+           "reads=coco-annotator/datasets/demo\n")
 
 
 def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():
@@ -349,13 +277,13 @@ def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr and not done.stdout
 
 
-@pytest.mark.parametrize(("text", "part"), [("1%", 0.01), ("0.01", 0.01), ("100%", 1.0), ("0", 0.0),
+@pytest.mark.parametrize(("text", "fraction"), [("1%", 0.01), ("0.01", 0.01), ("100%", 1.0), ("0", 0.0),
                                             (" 2.5 % ", 0.025)])
-def test_a_part_is_a_percentage_or_a_number(text, part):
-    assert parse_part(text) == pytest.approx(part)
+def test_a_fraction_is_a_percentage_or_a_number(text, fraction):
+    assert parse_fraction(text) == pytest.approx(fraction)
 
 
 @pytest.mark.parametrize("text", ["1.5", "101%", "-1%", "one", "%", "", "1%%", "nan"])
-def test_a_part_that_cannot_be_is_refused(text):
+def test_a_fraction_that_cannot_be_is_refused(text):
     with pytest.raises(ConfigError):
-        parse_part(text)
+        parse_fraction(text)

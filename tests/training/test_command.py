@@ -22,7 +22,9 @@ from ss_poc.core.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.core.host import free_memory
 from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
-from ss_poc.training.command import _as_started, _share, _split, train
+from ss_poc.training.command import train
+from ss_poc.training.earlier import as_started, split_of
+from ss_poc.training.plan import share
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
 
@@ -77,8 +79,8 @@ def test_another_seed_gives_other_numbers_and_another_split(whole, labelled):
     ({"architecture": "unet"}, False), ({"architecture": "compact", "weights": "imagenet"}, True)])
 def test_cores_are_shared_for_the_small_networks_alone(monkeypatch, settings, shared):
     calls = []
-    monkeypatch.setattr("ss_poc.training.command.share_cores", lambda: calls.append("shared"))
-    _share(TrainConfig(**settings))
+    monkeypatch.setattr("ss_poc.training.plan.share_cores", lambda: calls.append("shared"))
+    share(TrainConfig(**settings))
     assert bool(calls) == shared
 
 
@@ -88,7 +90,7 @@ LAST_DIGIT = "[0-9](?=[.])"
 def split_by_last_digit(labelled: Path, before: dict) -> dict[str, list[str]]:
     """The tiny set's photographs are 00.png to 23.png; those with the same last digit show one part."""
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
-    return _split(TrainConfig(img_path=str(labelled), group=LAST_DIGIT), dataset, before)
+    return split_of(TrainConfig(img_path=str(labelled), group=LAST_DIGIT), dataset, before)
 
 
 def test_photographs_of_one_part_train_or_validate_together(labelled):
@@ -129,7 +131,7 @@ def test_new_copy_of_a_known_photograph_joins_it(labelled, side):
     before = {"data": {"img_path": str(labelled)},
               "split": {side: known, "valid" if side == "train" else "train": other}}
     dataset = replace(dataset, samples=dataset.samples[:3])
-    split = _split(TrainConfig(img_path=str(labelled)), dataset, before)
+    split = split_of(TrainConfig(img_path=str(labelled)), dataset, before)
     assert split[side] == ["00.png", "02.png"]
 
 
@@ -138,7 +140,7 @@ def test_new_copies_of_one_photograph_under_names_of_two_parts_train(labelled):
     dataset = with_copies(labelled, "22.png", "23.png")
     before = {"data": {"img_path": str(labelled)},
               "split": {"train": [f"{number:02d}.png" for number in range(20)], "valid": ["20.png", "21.png"]}}
-    split = _split(TrainConfig(img_path=str(labelled), group="[0-9]+(?=[.])"), dataset, before)
+    split = split_of(TrainConfig(img_path=str(labelled), group="[0-9]+(?=[.])"), dataset, before)
     assert split["valid"] == ["20.png", "21.png"] and split["train"][-2:] == ["22.png", "23.png"]
 
 
@@ -206,9 +208,9 @@ def test_resume_of_a_changed_data_set_or_changed_settings_is_refused(labelled, t
 def test_the_part_that_validates_is_that_of_the_start_unless_another_is_named(labelled):
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
     run = {"data": {"fingerprint": dataset.fingerprint}, "config": asdict(TrainConfig(valid=0.3))}
-    assert _as_started(run, TrainConfig(), dataset).valid == 0.3
+    assert as_started(run, TrainConfig(), dataset).valid == 0.3
     with pytest.raises(ConfigError, match=r"valid: was 0\.3, is 0\.4"):
-        _as_started(run, TrainConfig(valid=0.4), dataset)
+        as_started(run, TrainConfig(valid=0.4), dataset)
 
 
 def test_resume_of_a_run_of_another_version_is_refused(labelled):

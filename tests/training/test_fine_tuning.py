@@ -74,8 +74,8 @@ TWO_DEVICES = """
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from ss_poc.training import loop
-loop.gpu_names = lambda: [device.name for device in tf.config.list_logical_devices("CPU")]
+from ss_poc.training import devices
+devices.gpu_names = lambda: [device.name for device in tf.config.list_logical_devices("CPU")]
 from ss_poc.training.command import main
 main(["--img_path", "tiny", "--model_name", "two", "--gpus", "2", "--precision", "float32", "--epoch", "2",
       "--batch_size", "8", "--encoder", "compact16"])

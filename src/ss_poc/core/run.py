@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .config import TrainConfig, parse_size
+from .config import ChosenConfig, TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
 from .rules_file import OPERATING_FILE, RULES_CSV
+from .settings import stored_settings
 
 __all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "find_json",
            "read_run", "update_run"]
@@ -190,7 +191,7 @@ class Run:
     """
 
     status: str = ""
-    config: TrainConfig = field(default_factory=TrainConfig)
+    config: ChosenConfig = field(default_factory=ChosenConfig)
     data: RunData = field(default_factory=RunData)
     split: Split = field(default_factory=Split)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -219,7 +220,7 @@ class Run:
     @property
     def size_hw(self) -> tuple[int, int]:
         """(height, width) of the network's input."""
-        return parse_size(self.config.size or "")
+        return parse_size(self.config.size)
 
     @property
     def scale(self) -> float:
@@ -238,9 +239,9 @@ def _section(kind: type[Section], values: Mapping[str, Any]) -> Section:
     return kind(**{name: value for name, value in values.items() if name in known})
 
 
-def _settings(values: Mapping[str, Any]) -> TrainConfig:
+def _settings(values: Mapping[str, Any]) -> ChosenConfig:
     """Settings as they were written; not checked anew, as an earlier version may have allowed what this one refuses."""
-    config = TrainConfig()
+    config = ChosenConfig()
     for item in dataclasses.fields(config):
         if item.name in values:
             object.__setattr__(config, item.name, values[item.name])
@@ -248,7 +249,7 @@ def _settings(values: Mapping[str, Any]) -> TrainConfig:
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:
-    """run.json as it is, but for absolute paths of the data: for what goes on with a run or compares runs.
+    """run.json as it is, but for absolute paths of the data and None for what was not set: for what goes on with a run.
 
     Other stages take `Run.read`.
     """
@@ -256,6 +257,8 @@ def read_run(paths: RunPaths) -> dict[str, Any]:
     for name in ("json_path", "img_path"):
         if name in run.get("data", {}):
             run["data"][name] = os.path.abspath(paths.result.parent / run["data"][name])
+    if "config" in run:
+        run["config"] = stored_settings(TrainConfig, run["config"])
     return run
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..core.config import PredictConfig, from_flags
+from ..core.config import PredictConfig
 from ..core.drawing import draw_overlay
 from ..core.errors import ArtifactError, DataError, ImageError
 from ..core.files import read_json, write_csv, write_json
 from ..core.images import decode_image, find_images, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
+from ..core.settings import from_flags
 from .predictor import Predictor, coco_document
 from .ranking import choose, look, write_ranking
 
@@ -29,14 +30,15 @@ __all__ = ["main", "predict"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. The exit status is 0 if every image was read, else 1."""
-    config = from_flags(PredictConfig, argv, "Run a trained model over photographs.", positional=("images",))
-    paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
+    config = from_flags(PredictConfig, argv, "Run a trained model over photographs.", positional=("images",),
+                        examples=__doc__)
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
     output = Path(config.output) if config.output else paths.prediction / ("rank" if config.rank else "")
     predictor = Predictor.load(paths.export, paths.rules)
     if config.rank:
         rank(paths, predictor, config, output)
         return 0
-    broken = predict(predictor, find_images(config.images), output, config.threshold or None, root(config.images))
+    broken = predict(predictor, find_images(config.images), output, config.threshold, root(config.images))
     for name, reason in broken:
         print(f"not read: {name}: {reason}", file=sys.stderr)
     return 1 if broken else 0

@@ -136,7 +136,7 @@ class Predictor:
         self._run = run
 
     @classmethod
-    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str = "",
+    def load(cls, export: Path, rules: Path | None = None, threads: int = 0, engine: str | None = None,
              shared: bool = False) -> Predictor:
         """Load an exported graph into the first engine that works on this machine.
 
@@ -145,7 +145,7 @@ class Predictor:
             rules: `valid_post_grid.csv` or `rules.json`; `operating_point.json` is read if it lies beside it. None: a
                 threshold of 0.5 for every class, and nothing else.
             threads: of the engine; 0 for one for each core.
-            engine: name of the engine to try first; "" for the order of the spec.
+            engine: name of the engine to try first; None for the order of the spec.
             shared: whether several threads will call `predict` at the same time.
 
         Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags
+from ..core.config import ENGINES, OptimiseConfig, Rule
 from ..core.errors import EngineError
 from ..core.files import atomic_path, sha256_file, write_json
 from ..core.host import cores
@@ -27,6 +27,7 @@ from ..core.rules_file import read_rules
 from ..core.run import Run as TrainedRun
 from ..core.run import RunPaths, update_run
 from ..core.scores import dice
+from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
 from ..inference.engines import INT8_FILES, Run, load_engine
@@ -67,17 +68,18 @@ class Candidate:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(OptimiseConfig, argv, "Find the engine that serves the model fastest at the same accuracy.")
-    optimise(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require(), config.engine,
+    config = from_flags(OptimiseConfig, argv, "Find the engine that serves the model fastest at the same accuracy.",
+                        examples=__doc__)
+    optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config.engine,
              config.rounds)
 
 
-def optimise(paths: RunPaths, engine: str = "", rounds: int = 40) -> list[Candidate]:
+def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> list[Candidate]:
     """Measure every engine, write the int8 graph if it passed, and name the engines that may serve in the spec.
 
     Args:
         paths: of a run that was exported and searched.
-        engine: one of ENGINES to be preferred whatever its speed; "" for the fastest that passed.
+        engine: one of ENGINES to be preferred whatever its speed; None for the fastest that passed.
         rounds: timed predictions of each engine.
 
     Raises:

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.config import ExportConfig, from_flags
+from ..core.config import ExportConfig
 from ..core.errors import ModelError
 from ..core.files import atomic_path, sha256_file, write_json
 from ..core.images import decode_image, resize_image
 from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec
 from ..core.run import Run, RunPaths, update_run
+from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
@@ -32,8 +33,9 @@ SAMPLES = 4
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(ExportConfig, argv, "Turn the best model of a run into the graph that is served.")
-    export(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require())
+    config = from_flags(ExportConfig, argv, "Turn the best model of a run into the graph that is served.",
+                        examples=__doc__)
+    export(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
 def export(paths: RunPaths) -> ModelSpec:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.config import Rule, SearchConfig, from_flags, parse_part
+from ..core.config import Rule, SearchConfig, parse_fraction
 from ..core.drawing import draw_overlay
 from ..core.files import atomic_path, write_csv, write_json
 from ..core.host import cores
@@ -27,6 +27,7 @@ from ..core.refine import plain_rules, refine
 from ..core.rules_file import OPERATING_FILE, write_rules
 from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
+from ..core.settings import from_flags
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -40,8 +41,9 @@ ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(SearchConfig, argv, "Find each class' post-processing on the validation part.")
-    optimise(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require(), config)
+    config = from_flags(SearchConfig, argv, "Find each class' post-processing on the images that validate.",
+                        examples=__doc__)
+    optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config)
 
 
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
@@ -156,8 +158,8 @@ def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchCon
     clean = int((~defective).sum())
     points = curve(scores, defective)
     if config.miss_cost or config.max_false_alarm:
-        limit = parse_part(config.max_false_alarm) if config.max_false_alarm else 1.0
-        point = choose(points, clean, config.miss_cost, limit)
+        limit = parse_fraction(config.max_false_alarm) if config.max_false_alarm else 1.0
+        point = choose(points, clean, config.miss_cost or 0.0, limit)
     else:
         flagged = (scores > 0).any(axis=1)
         point = Point((0.0,) * len(labels), int((defective & ~flagged).sum()), int((flagged & ~defective).sum()))

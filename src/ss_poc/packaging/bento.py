@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.config import DeployConfig, from_flags
+from ..core.config import DeployConfig
 from ..core.deployed import SERVICE, deploy_folder
 from ..core.errors import ArtifactError
 from ..core.files import atomic_path
 from ..core.model_spec import read_spec
 from ..core.rules_file import RULES_JSON, read_rules, write_rules
 from ..core.run import Run, RunPaths
+from ..core.settings import from_flags
 from ..inference.predictor import Predictor
 from .model_card import write_card
 
@@ -31,8 +32,8 @@ REQUIREMENTS = Path(__file__).parent / "requirements-serve.lock"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(DeployConfig, argv, "Package a run as a Bento.")
-    paths = RunPaths(Path(config.result), config.img_dir_name, config.model_name).require()
+    config = from_flags(DeployConfig, argv, "Package a run as a Bento.", examples=__doc__)
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
     deploy(paths, Path(config.deploy))
 
 

@@ -71,7 +71,8 @@ def compare(runs: Sequence[RunPaths]) -> str:
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     data = run["data"]
     engine = {"engine": run["engine"]} if "engine" in run else {}
-    return {**run["config"], "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
+    settings = {name: "-" if value is None else value for name, value in run["config"].items()}
+    return {**settings, "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
             **{f"versions.{name}": value for name, value in run["versions"].items()}, **engine}
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ..core.config import ReportConfig, TrainConfig, from_flags
+from ..core.config import ReportConfig, TrainConfig
 from ..core.files import write_text
 from ..core.run import Run, RunPaths
 from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
+from ..core.settings import from_flags
 from ..data.dataset import Dataset, Sample, load_coco
 from ..inference.predictor import Predictor
 from . import charts
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[:1] == ["compare"]:
         compare_command(words[1:])
         return
-    config = from_flags(ReportConfig, words, "Write valid/report.html.")
-    report(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require())
+    config = from_flags(ReportConfig, words, "Write valid/report.html.", examples=__doc__)
+    report(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
 def report(paths: RunPaths) -> Path:

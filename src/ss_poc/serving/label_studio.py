@@ -64,10 +64,10 @@ def load_image(reference: str, config: ServeConfig) -> bytes:
     parts = urlsplit(reference)
     if parts.path.endswith("/data/local-files/") and config.label_studio_files:
         return _local(parse_qs(parts.query).get("d", [""])[0], Path(config.label_studio_files))
-    home = urlsplit(config.label_studio_url)
     if not config.label_studio_url:
         raise RequestError(f"the task's image is {reference[:100]!r}, and no Label Studio is named to fetch it from",
                            "its address", "set SS_POC_LABEL_STUDIO_URL, and SS_POC_LABEL_STUDIO_TOKEN")
+    home = urlsplit(config.label_studio_url)
     if (parts.scheme or parts.netloc) and (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
         raise RequestError(f"the task's image lies at {parts.scheme}://{parts.netloc}",
                            f"an image of {config.label_studio_url}", "upload it to Label Studio")
@@ -105,9 +105,9 @@ def _bounded(answer: httpx.Response, most: int) -> bytes:
     return bytes(data)
 
 
-def _authorization(client: httpx.Client, token: str) -> dict[str, str]:
+def _authorization(client: httpx.Client, token: str | None) -> dict[str, str]:
     """Header that Label Studio wants: its newer tokens (JWT) are first exchanged for one that is short-lived."""
-    if token.count(".") == 2:
+    if token and token.count(".") == 2:
         answer = client.post("/api/token/refresh", json={"refresh": token})
         if answer.status_code == 200:
             return {"Authorization": f"Bearer {answer.json()['access']}"}

@@ -103,12 +103,12 @@ class Guard:
 
     Args:
         app: what answers.
-        token: that requests must carry, "" for none. Pages and their files need none; the requests of a page do.
+        token: that requests must carry, None for none. Pages and their files need none; the requests of a page do.
         life: whether connections should be closed after their answer.
     """
 
-    def __init__(self, app: ASGIApp, token: str, life: Life) -> None:
-        self.app, self.token, self.life = app, token.encode(), life
+    def __init__(self, app: ASGIApp, token: str | None, life: Life) -> None:
+        self.app, self.token, self.life = app, (token or "").encode(), life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens."""

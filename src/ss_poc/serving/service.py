@@ -23,7 +23,7 @@ import numpy as np
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..core.config import ServeConfig, from_environment
+from ..core.config import ServeConfig
 from ..core.deployed import CARD_FILE, SERVICE
 from ..core.errors import ArtifactError, ConfigError
 from ..core.files import read_json
@@ -32,6 +32,7 @@ from ..core.images import decode_image
 from ..core.masks import decode_rle
 from ..core.rules_file import RULES_JSON
 from ..core.scores import dice
+from ..core.settings import from_environment
 from ..inference.predictor import Predictor
 from .app import application
 from .metrics import log_line, start_logging

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.config import check_bounds, from_flags, setting
 from ..core.errors import ArtifactError
 from ..core.files import atomic_path, read_json
 from ..core.masks import polygons_to_mask
+from ..core.settings import check_bounds, from_flags, setting
 from .steel import CLASSES, SIZE_HW, draw_photograph
 
 __all__ = ["main", "make_demo"]
@@ -124,6 +124,6 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(DemoConfig, argv, "Draw a labelled demo data set.")
+    config = from_flags(DemoConfig, argv, "Draw a labelled demo data set.", examples=__doc__)
     check_bounds(config)
     make_demo(Path(config.out), config.images, config.seed)

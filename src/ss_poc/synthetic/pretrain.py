@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.config import check_bounds, from_flags, parse_duration, setting
+from ..core.config import parse_duration
 from ..core.errors import ModelError
 from ..core.run import RunPaths
+from ..core.settings import check_bounds, from_flags, setting
 from ..networks.pretrained import FOLDER, write_pretrained
 from .surfaces import SIDE, draw_surfaces
 
@@ -44,7 +45,7 @@ class PretrainConfig:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    config = from_flags(PretrainConfig, argv, "Make the weights in the package.")
+    config = from_flags(PretrainConfig, argv, "Make the weights in the package.", examples=__doc__)
     folder = Path(config.work) / f"surfaces_{config.images}_{config.seed}"
     if not folder.is_dir():
         draw_surfaces(folder, config.images, config.seed)

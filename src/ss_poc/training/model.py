@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.config import TrainConfig, parse_size
+from ..core.config import ChosenConfig, parse_size
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from ..networks.batch_norm import fused
 from ..networks.build import build_model
@@ -17,15 +17,15 @@ import keras  # noqa: E402  isort: skip
 __all__ = ["average", "compile_model", "compiled", "set_frozen"]
 
 
-def compiled(config: TrainConfig, classes: int, steps: int, frozen: bool = False,
+def compiled(config: ChosenConfig, classes: int, steps: int, frozen: bool = False,
              kept: Sequence[int | None] | None = None) -> keras.Model:
     """The network of a config, ready to train on crops.
 
     With mixed precision layers multiply 16-bit numbers; weights, probabilities and loss stay float32.
     """
-    keras.mixed_precision.set_global_policy(config.precision or "float32")
+    keras.mixed_precision.set_global_policy(config.precision)
     try:
-        model = build_model(config.architecture, config.encoder, classes, parse_size(config.crop), config.weights,
+        model = build_model(config.architecture, config.encoder or "", classes, parse_size(config.crop), config.weights,
                             kept, full=False)
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -42,10 +42,16 @@ def set_frozen(model: keras.Model, frozen: bool) -> None:
             layer.trainable = not frozen
 
 
-def compile_model(config: TrainConfig, model: keras.Model, steps: int) -> None:
-    """Give a model its optimiser; `steps` of an epoch tell how long the moving average of the weights should be."""
-    expected = config.seconds * 4 if config.budget else steps * config.epoch
-    momentum = config.ema if config.ema >= 0 else 1 - 10 / min(5000, max(500, expected))
+def compile_model(config: ChosenConfig, model: keras.Model, steps: int) -> None:
+    """Give a model its optimiser.
+
+    Args:
+        config: names the optimiser; without `ema`, the length of the training says how long the moving average is.
+        model: to be compiled, in place.
+        steps: of an epoch.
+    """
+    expected = steps * config.epoch if config.seconds is None else config.seconds * 4
+    momentum = 1 - 10 / min(5000, max(500, expected)) if config.ema is None else config.ema
     averaged = {"weight_decay": 1e-2, "use_ema": momentum > 0, "ema_momentum": momentum}
     # An orthogonal update has the same size whatever the gradient's.
     optimizer = Muon(config.lr, **averaged) if config.optimizer == "muon" else \

@@ -7,19 +7,20 @@ docs/training.md.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ..core.config import TrainConfig, format_size, parse_size
+from ..core.config import ChosenConfig, TrainConfig, format_size, parse_size
 from ..core.host import cores, free_memory
 from ..core.tiles import window_count
 from ..data.facts import Survey
 from ..networks.pretrained import pretrained_encoders
 
-__all__ = ["Choice", "Machine", "choose", "default_architecture", "machine", "table", "window"]
+__all__ = ["CHOSEN", "Choice", "Machine", "choose", "default_architecture", "machine", "table",
+           "window"]
 
 # Below this thickness and extent, in network pixels, objects were lost more often than they were found.
 LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
@@ -28,15 +29,15 @@ HURRIED_WIDTH, HURRIED_SIDE = 3.5, 8.0
 # Below such a budget, in seconds and without a GPU, the network of the next smaller preset gets further.
 SHORT = {"accurate": 3600, "balanced": 300}
 SMALLER = {"accurate": "balanced", "balanced": "fast"}
-# Where labels cover more of an image, weights that learned to find marks on a surface do not help.
+# Where labels cover a larger fraction of an image, weights that learned to find marks on a surface do not help.
 SCENE = 0.5
-# A training needs about so many crops; a core trains the smallest network on so many pixels a second, after so many
-# seconds in which it begins.
+# A training needs at least this number of crops; a core trains the smallest network on this number of pixels a second,
+# after this number of seconds in which it begins.
 FEWEST_CROPS, PIXELS_A_CORE, START = 4000, 1_500_000, 30
-# An image is not shrunk below this; crops of the training and windows of the service have about so many pixels.
+# An image is not shrunk below this number of pixels; crops of the training and windows of the service have about these.
 LEAST_PIXELS = 192 * 256
 CROP_PIXELS = {"cpu": 256 * 256, "gpu": 512 * 512}
-# On a CPU a step has about so many pixels: with fewer its fixed cost shows, with more there are too few steps.
+# Pixels of a step on a CPU, about: with fewer its fixed cost shows, with more there are too few steps.
 STEP_PIXELS = 8 * 256 * 256
 WINDOW_PIXELS = {"cpu": 448 * 448, "gpu": 1024 * 1024}
 ENCODERS = {"fast": "compact16", "balanced": "compact24", "accurate": "compact32"}
@@ -55,30 +56,49 @@ class Machine:
     free_bytes: int
     bfloat16: bool
 
+    @property
+    def kind(self) -> str:
+        """`gpu` or `cpu`."""
+        return "gpu" if self.gpus else "cpu"
+
 
 @dataclass(frozen=True)
 class Choice:
-    """One row of the table: a setting, its value as text, and why it has that value."""
+    """One row of the table: a setting, its value as text, why it has that value, and the value itself."""
 
     setting: str
     value: str
     why: str
+    chosen: Any = None
+
+    def row(self) -> dict[str, str]:
+        """The texts alone, as run.json keeps them."""
+        return {"setting": self.setting, "value": self.value, "why": self.why}
 
 
-def default_architecture(weights: str) -> str:
+@dataclass(frozen=True)
+class Facts:
+    """What the recipe knows: facts of the images that train, (height, width) of every image, and the machine."""
+
+    survey: Survey
+    sizes_hw: Sequence[tuple[int, int]]
+    here: Machine
+
+
+def default_architecture(weights: str | None) -> str:
     """The architecture to take with these weights where none is named."""
     return "unet" if weights == "imagenet" else "compact"
 
 
 def machine(gpus: int) -> Machine:
-    """This machine, with that many GPUs."""
+    """This machine, with that number of GPUs."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
     return Machine(cores(), gpus, free_memory(), bool(flags & {"avx512_bf16", "amx_bf16"}))
 
 
 def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, int]],
-           here: Machine) -> tuple[TrainConfig, list[Choice]]:
+           here: Machine) -> tuple[ChosenConfig, list[Choice]]:
     """Fill in every setting left open.
 
     Args:
@@ -90,158 +110,198 @@ def choose(config: TrainConfig, survey: Survey, sizes_hw: Sequence[tuple[int, in
     Returns:
         The whole config, and a row for each setting that the recipe is about, named or chosen.
     """
-    chooser = _Chooser(config)
-    kind = "gpu" if here.gpus else "cpu"
-    chooser.network(survey, here)
-    scale = chooser.scale(survey, here)
-    chooser.window(sizes_hw, scale, kind)
-    chooser.crop(survey, scale, kind)
-    chooser.sampling(survey)
-    chooser.augmentation(survey)
-    chooser.batch(survey, here)
-    chooser.learning(survey, here)
-    chooser.views(survey)
-    return chooser.config, chooser.rows
+    facts, filled, rows = Facts(survey, sizes_hw, here), ChosenConfig(**vars(config)), []
+    squeezed = config.size is not None and config.scale is None
+    for name, rule in RULES.items():
+        if squeezed and name == "size":  # the row of `scale` says it
+            continue
+        named = getattr(config, name)
+        row = rule(filled, facts) if named is None else Choice(name, str(named), "as you asked", named)
+        filled = dataclasses.replace(filled, **{name: row.chosen})
+        rows.append(row)
+    return filled, rows
 
 
-class _Chooser:
-    """Settings under way: `config` as far as it is filled, and the rows that say why."""
+# Each rule gets the config as far as it is filled, in the order of RULES, and gives the choice of one setting.
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self._named = config, config
-        self.rows: list[Choice] = []
+def _architecture(config: ChosenConfig, facts: Facts) -> Choice:
+    value = default_architecture(config.weights)
+    return Choice("architecture", value, "plain 3x3 convolutions: fastest from scratch on these kernels"
+                  if value == "compact" else "has pretrained weights", value)
 
-    def _set(self, name: str, value: Any, why: str, shown: str = "") -> None:
-        """Fill in a setting unless the user named it, and say so."""
-        named = getattr(self._named, name)
-        if named != type(self._named).__dataclass_fields__[name].default:
-            value, why, shown = named, "as you asked", ""
-        self.config = dataclasses.replace(self.config, **{name: value})
-        self.rows.append(Choice(name, shown or str(value), why))
 
-    def network(self, survey: Survey, here: Machine) -> None:
-        architecture = default_architecture(self.config.weights)
-        self._set("architecture", architecture, "plain 3x3 convolutions: fastest from scratch on these kernels"
-                  if architecture == "compact" else "has pretrained weights")
-        if self.config.architecture == "compact":
-            preset = self.config.preset
-            while not here.gpus and 0 < self.config.seconds < SHORT.get(preset, 0):
-                preset = SMALLER[preset]
-            self._set("encoder", ENCODERS[preset], f"preset {preset}" if preset == self.config.preset else
-                      f"preset {preset}: {self.config.budget} is too short for {self.config.preset}")
-        else:
-            self._set("encoder", "", "the architecture's own", "(default)")
-        if self.config.architecture != "compact" or self.config.encoder not in pretrained_encoders():
-            self._set("weights", "none", "from scratch: the package has none for this network")
-        elif survey.covered > SCENE:
-            self._set("weights", "none", "from scratch: labels fill the images, they are no marks on a surface")
-        else:
-            self._set("weights", "synthetic", "learned on drawn surfaces, in the package: sees defects from the start")
+def _encoder(config: ChosenConfig, facts: Facts) -> Choice:
+    if config.architecture != "compact":
+        return Choice("encoder", "(default)", "the architecture's own")
+    preset = config.preset
+    while not facts.here.gpus and config.seconds and config.seconds < SHORT.get(preset, 0):
+        preset = SMALLER[preset]
+    return Choice("encoder", ENCODERS[preset], f"preset {preset}" if preset == config.preset else
+                  f"preset {preset}: {config.budget} is too short for {config.preset}", ENCODERS[preset])
 
-    def scale(self, survey: Survey, here: Machine) -> float:
-        """Network pixels a pixel of the photograph; 0 if the user wants whole images squeezed into `size`."""
-        config = self.config
-        if config.size and not config.scale:
-            self.rows.append(Choice("scale", "whole image", f"squeezed into {config.size}, as you asked"))
-            return 0.0
-        pixels = survey.median_hw[0] * survey.median_hw[1]
-        wanted = {"object_width": LEAST_WIDTH / max(survey.object_width, 1.0),
-                  "object_area": LEAST_SIDE / max(survey.object_area, 1.0)**0.5,
-                  "image": (LEAST_PIXELS / pixels)**0.5}
-        reason = max(wanted, key=lambda key: wanted[key])
-        scale = min(1.0, wanted[reason])
-        scale = 1.0 if scale > 0.75 else round(scale, 3)  # a little shrinking costs sharpness and gains little
-        why = {"object_width": f"the thinnest tenth of the objects is {survey.object_width:.0f} pixels wide or less",
-               "object_area": f"the smallest tenth of the objects has {survey.object_area:.0f} pixels or less",
-               "image": "objects are large; no smaller than this"}[reason]
-        hurried = max(HURRIED_WIDTH / max(survey.object_width, 1.0), HURRIED_SIDE / max(survey.object_area, 1.0)**0.5,
-                      (self._pixels_a_crop(here) / pixels)**0.5)
-        if hurried < scale:
-            scale, why = round(hurried, 3), f"{config.budget} on {here.cores} cores is too short for larger images"
-        self._set("scale", scale, why, "1 (native)" if scale == 1 else f"{scale:g}")
-        return self.config.scale
 
-    def _pixels_a_crop(self, here: Machine) -> float:
-        """Pixels that the budget lets each of FEWEST_CROPS have; no limit without a budget, or with a GPU."""
-        if not self.config.seconds or here.gpus:
-            return float("inf")
-        allowed = max(1.0, self.config.seconds - START) * here.cores * PIXELS_A_CORE / FEWEST_CROPS
-        return float("inf") if allowed > CROP_PIXELS["cpu"] else allowed
+def _weights(config: ChosenConfig, facts: Facts) -> Choice:
+    if config.architecture != "compact" or config.encoder not in pretrained_encoders():
+        return Choice("weights", "none", "from scratch: the package has no weights of this network", "none")
+    if facts.survey.covered > SCENE:
+        return Choice("weights", "none", "from scratch: labels fill the images, they are no marks on a surface", "none")
+    return Choice("weights", "synthetic", "learned on drawn surfaces, in the package: sees defects from the start",
+                  "synthetic")
 
-    def window(self, sizes_hw: Sequence[tuple[int, int]], scale: float, kind: str) -> None:
-        if not scale:
-            return
-        scaled = [(max(1, round(height * scale)), max(1, round(width * scale))) for height, width in sizes_hw]
-        size_hw = window(scaled, WINDOW_PIXELS[kind], multiple=96 if self.config.architecture == "pspnet" else 32)
-        one = sum(height <= size_hw[0] and width <= size_hw[1] for height, width in scaled)
-        self._set("size", format_size(size_hw),
-                  f"the network's window: {one} of {len(scaled)} images fit one, others take overlapping ones")
 
-    def crop(self, survey: Survey, scale: float, kind: str) -> None:
-        step = 96 if self.config.architecture == "pspnet" else 32
-        if not scale:
-            self._set("crop", self.config.size, "whole images")
-            return
-        largest = [max(step, -(-round(length * scale) // step) * step) for length in survey.largest_hw]
-        limit = CROP_PIXELS[kind]
-        if largest[0] * largest[1] <= 1.5 * limit:
-            self._set("crop", format_size(largest), "whole images: they are small")
-            return
-        side = round(limit**0.5 / step) * step
-        size = [min(side, largest[0]), min(side, largest[1])]
-        short = size.index(min(size))
-        size[1 - short] = min(largest[1 - short], max(step, limit // size[short] // step * step))
-        self._set("crop", format_size(size), "cut out around objects and at random; whole images would cost "
-                                             f"{largest[0] * largest[1] / (size[0] * size[1]):.0f} times the pixels")
+def _scale(config: ChosenConfig, facts: Facts) -> Choice:
+    """Network pixels per pixel of the photograph."""
+    if config.size is not None:
+        return Choice("scale", "whole image", f"squeezed into {config.size}, as you asked")
+    survey = facts.survey
+    pixels = survey.median_hw[0] * survey.median_hw[1]
+    wanted = {"object_width": LEAST_WIDTH / max(survey.object_width, 1.0),
+              "object_area": LEAST_SIDE / max(survey.object_area, 1.0)**0.5,
+              "image": (LEAST_PIXELS / pixels)**0.5}
+    reason = max(wanted, key=lambda key: wanted[key])
+    scale = min(1.0, wanted[reason])
+    scale = 1.0 if scale > 0.75 else round(scale, 3)  # a little shrinking costs sharpness and gains little
+    why = {"object_width": f"the thinnest tenth of the objects is {survey.object_width:.0f} pixels wide or less",
+           "object_area": f"the smallest tenth of the objects has {survey.object_area:.0f} pixels or less",
+           "image": "objects are large; no smaller than this"}[reason]
+    hurried = max(HURRIED_WIDTH / max(survey.object_width, 1.0), HURRIED_SIDE / max(survey.object_area, 1.0)**0.5,
+                  (_pixels_a_crop(config, facts.here) / pixels)**0.5)
+    if hurried < scale:
+        scale, why = round(hurried, 3), f"{config.budget} on {facts.here.cores} cores is too short for larger images"
+    return Choice("scale", "1 (native)" if scale == 1 else f"{scale:g}", why, scale)
 
-    def sampling(self, survey: Survey) -> None:
-        most, least = max(survey.class_images), max(1, min(survey.class_images))
-        self._set("sampling", 0.6, f"part of the crops drawn around an object, rare classes (1 : {most / least:.0f}) "
-                                   "more often; the rest shows clean places")
 
-    def augmentation(self, survey: Survey) -> None:
-        self._set("mosaic", 0.5, "part of the crops put together from four: more different places in a step")
-        strength = 0.7 if survey.images > 2000 else 1.0
-        self._set("strength", strength, f"{survey.images} images" + (", grey" if survey.grey else ", colour")
+def _pixels_a_crop(config: TrainConfig, here: Machine) -> float:
+    """Pixels that the budget lets each of FEWEST_CROPS have; no limit without a budget, or with a GPU."""
+    if config.seconds is None or here.gpus:
+        return float("inf")
+    allowed = max(1.0, config.seconds - START) * here.cores * PIXELS_A_CORE / FEWEST_CROPS
+    return float("inf") if allowed > CROP_PIXELS["cpu"] else allowed
+
+
+def _size(config: ChosenConfig, facts: Facts) -> Choice:
+    assert config.scale is not None  # without a scale the user named a size
+    scaled = [(max(1, round(height * config.scale)), max(1, round(width * config.scale)))
+              for height, width in facts.sizes_hw]
+    size_hw = window(scaled, WINDOW_PIXELS[facts.here.kind], multiple=_multiple(config))
+    one = sum(height <= size_hw[0] and width <= size_hw[1] for height, width in scaled)
+    value = format_size(size_hw)
+    return Choice("size", value, f"the network's window: {one} of {len(scaled)} images fit one, others take "
+                                 "overlapping ones", value)
+
+
+def _multiple(config: ChosenConfig) -> int:
+    return 96 if config.architecture == "pspnet" else 32
+
+
+def _crop(config: ChosenConfig, facts: Facts) -> Choice:
+    if config.scale is None:
+        return Choice("crop", config.size, "whole images", config.size)
+    step, limit = _multiple(config), CROP_PIXELS[facts.here.kind]
+    largest = [max(step, -(-round(length * config.scale) // step) * step) for length in facts.survey.largest_hw]
+    if largest[0] * largest[1] <= 1.5 * limit:
+        value = format_size(largest)
+        return Choice("crop", value, "whole images: they are small", value)
+    side = round(limit**0.5 / step) * step
+    size = [min(side, largest[0]), min(side, largest[1])]
+    short = size.index(min(size))
+    size[1 - short] = min(largest[1 - short], max(step, limit // size[short] // step * step))
+    value = format_size(size)
+    return Choice("crop", value, "cut out around objects and at random; whole images would cost "
+                                 f"{largest[0] * largest[1] / (size[0] * size[1]):.0f} times the pixels", value)
+
+
+def _sampling(config: ChosenConfig, facts: Facts) -> Choice:
+    images = facts.survey.class_images
+    most, least = max(images), max(1, min(images))
+    return Choice("sampling", "0.6", "fraction of the crops drawn around an object, rare classes "
+                                     f"(1 : {most / least:.0f}) more often; the rest shows clean places", 0.6)
+
+
+def _mosaic(config: ChosenConfig, facts: Facts) -> Choice:
+    return Choice("mosaic", "0.5", "fraction of the crops put together from four: more different places in a step", 0.5)
+
+
+def _strength(config: ChosenConfig, facts: Facts) -> Choice:
+    survey = facts.survey
+    value = 0.7 if survey.images > 2000 else 1.0
+    return Choice("strength", str(value), f"{survey.images} images" + (", grey" if survey.grey else ", colour")
                   + "".join(f", never {what}" for what, free in (("upside down", survey.turnable_v),
-                                                                 ("mirrored", survey.turnable_h)) if not free))
+                                                                 ("mirrored", survey.turnable_h)) if not free), value)
 
-    def batch(self, survey: Survey, here: Machine) -> None:
-        height, width = parse_size(self.config.crop)
-        image_bytes = BYTES_A_PIXEL[self.config.architecture] * height * width
-        wanted = 16 * here.gpus if here.gpus else max(1, min(8, round(STEP_PIXELS / (height * width))))
-        fitting = wanted if here.gpus else max(1, min(wanted, here.free_bytes // 4 // image_bytes))
-        self._set("batch_size", int(fitting),
-                  "crops a step: many small steps teach a small set faster than few large ones"
-                  if not here.gpus else "crops a step")
-        cache = max(64, min(MOST_CACHE, here.free_bytes // 4) // 2**20)
-        self._set("cache_mb", cache, "memory for decoded images")
 
-    def learning(self, survey: Survey, here: Machine) -> None:
-        tuned = self.config.weights not in ("none", "synthetic")
-        self._set("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md")
-        if self.config.architecture == "compact" and not tuned:
-            self._set("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training.md")
-        else:
-            self._set("optimizer", "adamw", "gentle to weights that are there" if tuned else "usual for its layers")
-        scratch = 4e-3 if self.config.optimizer == "muon" else 2e-3
-        self._set("lr", 5e-4 if tuned else scratch, "fine-tuning" if tuned else "all weights learn from the start")
-        self._set("freeze", 2 if tuned else 0, "epochs with a frozen encoder, while the head learns" if tuned
-                  else "all weights learn from the start")
-        precision = "mixed_float16" if here.gpus else "mixed_bfloat16" if here.bfloat16 else "float32"
-        self._set("precision", precision, {"mixed_float16": "GPU", "mixed_bfloat16": "these cores multiply it "
-                  "natively: up to 1.9 times the speed", "float32": "these cores have nothing faster"}[precision])
+def _batch_size(config: ChosenConfig, facts: Facts) -> Choice:
+    here, (height, width) = facts.here, parse_size(config.crop)
+    if here.gpus:
+        return Choice("batch_size", str(16 * here.gpus), "crops in a step", 16 * here.gpus)
+    image_bytes = BYTES_A_PIXEL[config.architecture] * height * width
+    wanted = max(1, min(8, round(STEP_PIXELS / (height * width))))
+    value = int(max(1, min(wanted, here.free_bytes // 4 // image_bytes)))
+    return Choice("batch_size", str(value), "crops in a step: many small steps teach a small set faster than few large "
+                                            "ones", value)
 
-    def views(self, survey: Survey) -> None:
-        both = survey.turnable_v and survey.turnable_h
-        value = "mirrored" if survey.turnable_h else "upside_down" if survey.turnable_v else "single"
-        if self.config.preset == "fast":
-            value = "single"
-        elif both:
-            value = "all" if self.config.preset == "accurate" else "turned"
-        times = {"single": 1, "all": 4}.get(value, 2)
-        self._set("views", value, "a prediction looks once" if times == 1 else
-                  f"a prediction averages {times} mirror images: fewer false alarms for {times} times the work")
+
+def _cache_mb(config: ChosenConfig, facts: Facts) -> Choice:
+    value = max(64, min(MOST_CACHE, facts.here.free_bytes // 4) // 2**20)
+    return Choice("cache_mb", str(value), "memory for decoded images, in MiB", value)
+
+
+def _tuned(config: ChosenConfig) -> bool:
+    """Whether training goes on from weights that saw photographs."""
+    return config.weights not in ("none", "synthetic")
+
+
+def _loss(config: ChosenConfig, facts: Facts) -> Choice:
+    return Choice("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md",
+                  "balanced_dice")
+
+
+def _optimizer(config: ChosenConfig, facts: Facts) -> Choice:
+    if config.architecture == "compact" and not _tuned(config):
+        return Choice("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training.md", "muon")
+    return Choice("optimizer", "adamw", "changes trained weights gently" if _tuned(config) else
+                  "the usual one for this architecture", "adamw")
+
+
+def _lr(config: ChosenConfig, facts: Facts) -> Choice:
+    if _tuned(config):
+        return Choice("lr", "0.0005", "fine-tuning", 5e-4)
+    value = 4e-3 if config.optimizer == "muon" else 2e-3
+    return Choice("lr", str(value), "all weights learn from the start", value)
+
+
+def _freeze(config: ChosenConfig, facts: Facts) -> Choice:
+    if _tuned(config):
+        return Choice("freeze", "2", "epochs with a frozen encoder, while the head learns", 2)
+    return Choice("freeze", "0", "all weights learn from the start", 0)
+
+
+def _precision(config: ChosenConfig, facts: Facts) -> Choice:
+    value = "mixed_float16" if facts.here.gpus else "mixed_bfloat16" if facts.here.bfloat16 else "float32"
+    return Choice("precision", value, {
+        "mixed_float16": "the usual one of GPUs", "float32": "these cores have nothing faster",
+        "mixed_bfloat16": "these cores multiply it natively: up to 1.9 times the speed"}[value], value)
+
+
+def _views(config: ChosenConfig, facts: Facts) -> Choice:
+    survey = facts.survey
+    value = "mirrored" if survey.turnable_h else "upside_down" if survey.turnable_v else "single"
+    if config.preset == "fast":
+        value = "single"
+    elif survey.turnable_v and survey.turnable_h:
+        value = "all" if config.preset == "accurate" else "turned"
+    times = {"single": 1, "all": 4}.get(value, 2)
+    return Choice("views", value, "a prediction looks once" if times == 1 else
+                  f"a prediction averages {times} mirror images: fewer false alarms for {times} times the work", value)
+
+
+RULES: dict[str, Callable[[ChosenConfig, Facts], Choice]] = {
+    "architecture": _architecture, "encoder": _encoder, "weights": _weights, "scale": _scale, "size": _size,
+    "crop": _crop, "sampling": _sampling, "mosaic": _mosaic, "strength": _strength, "batch_size": _batch_size,
+    "cache_mb": _cache_mb, "loss": _loss, "optimizer": _optimizer, "lr": _lr, "freeze": _freeze,
+    "precision": _precision, "views": _views}
+# Settings that the recipe may choose; a resumed run keeps what was chosen when it was started.
+CHOSEN = tuple(RULES)
 
 
 def window(sizes_hw: Sequence[tuple[int, int]], most_pixels: int, multiple: int = 32) -> tuple[int, int]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 
-__all__ = ["Clock", "EpochSchedule", "TimeSchedule"]
+__all__ = ["Clock", "EpochSchedule", "Plateaus", "TimeSchedule"]
 
-# Part of the training in which the learning rate rises to its highest, and the part of that it ends with.
-WARM_UP, LAST_PART = 0.05, 0.01
+# Fraction of the training in which the learning rate rises to its highest, and the fraction of that it ends with.
+WARM_UP, LAST_FRACTION = 0.05, 0.01
 # Seconds kept back of a budget for what has not been measured yet: a first validation, writing the model.
 FIRST_RESERVE = 12.0
-# What was measured may take so much longer the last time.
+# What was measured may take this much longer the last time.
 SAFETY = 1.3
+# Epochs without a new best one after which the learning rate is halved.
+PLATEAU_PATIENCE = 5
 
 
 class Clock:
@@ -44,6 +47,25 @@ class EpochSchedule:
     def rate(self, step: int, plateaus: int) -> float:
         """Learning rate of a step, counted from 0 over all epochs."""
         return max(self._lr * 1e-3, self._lr * 0.5**plateaus) * min(1.0, (step + 1) / max(1, self._warm_steps))
+
+
+@dataclass
+class Plateaus:
+    """How often the training came to a plateau: PLATEAU_PATIENCE epochs without a new best one.
+
+    Attributes:
+        count: plateaus so far.
+        since: epochs without a new best one since the last plateau.
+    """
+
+    count: int = 0
+    since: int = 0
+
+    def after(self, best: bool) -> None:
+        """Count an epoch; `best`: whether it is the best so far."""
+        self.since = 0 if best else self.since + 1
+        if self.since >= PLATEAU_PATIENCE:
+            self.since, self.count = 0, self.count + 1
 
 
 class TimeSchedule:
@@ -82,4 +104,4 @@ class TimeSchedule:
         if progress < WARM_UP:
             return self._lr * max(0.02, progress / WARM_UP)
         falling = (progress - WARM_UP) / (1 - WARM_UP)
-        return self._lr * (LAST_PART + (1 - LAST_PART) * 0.5 * (1 + math.cos(math.pi * falling)))
+        return self._lr * (LAST_FRACTION + (1 - LAST_FRACTION) * 0.5 * (1 + math.cos(math.pi * falling)))

@@ -1,0 +1,148 @@
+"""ss_poc.training.plan: everything is checked before a run's folder is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ss_poc.core.config import TrainConfig
+from ss_poc.core.errors import ArtifactError, ConfigError, ModelError, SegmentError
+from ss_poc.core.files import write_json
+from ss_poc.core.run import RunPaths, read_run
+from ss_poc.data.facts import Survey
+from ss_poc.training.command import claim_folder, train
+from ss_poc.training.earlier import recipe_of, survey_of
+from ss_poc.training.plan import make_plan
+from ss_poc.training.recipe import CHOSEN
+
+
+@pytest.fixture
+def config(labelled, tmp_path) -> TrainConfig:
+    """Settings of a run on the tiny set, below a folder of this test."""
+    return TrainConfig(img_path=str(labelled), result=str(tmp_path / "result"), epoch=3, batch_size=4)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Path and content of every file below a folder."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def earlier_run(config: TrainConfig, status: str) -> RunPaths:
+    """A run of that status where `config` would write one, with a file of its own."""
+    plan = make_plan(config)
+    claim_folder(plan)
+    written = json.loads(plan.paths.run_json.read_text())
+    write_json(plan.paths.run_json, {**written, "status": status})
+    plan.paths.model.mkdir()
+    (plan.paths.model / "model_1_0.5.keras").write_bytes(b"weights")
+    return plan.paths
+
+
+def test_a_plan_writes_nothing(config, tmp_path):
+    plan = make_plan(config)
+    assert not list(tmp_path.iterdir())
+    assert not plan.config.resume and not plan.finished
+    assert {row.setting for row in plan.recipe} == {*CHOSEN}
+    assert len(plan.samples("train")) + len(plan.samples("valid")) == len(plan.dataset.samples) == 24
+
+
+@pytest.mark.parametrize(("change", "error"), [
+    ({"json_path": "none.json"}, SegmentError), ({"encoder": "resnet18"}, ModelError),
+    ({"architecture": "unet", "encoder": "nope"}, ModelError),
+    ({"architecture": "pspnet", "size": "64x64", "crop": "96x96"}, ModelError),
+    ({"weights": "none.keras"}, ModelError), ({"augmentation": "none.yaml"}, ConfigError), ({"gpus": 99}, ConfigError),
+    ({"encoder": "compact16", "architecture": "unet", "weights": "synthetic"}, ModelError)], ids=str)
+def test_overwrite_with_a_setting_that_cannot_be_leaves_the_old_run_whole(config, change, error):
+    paths = earlier_run(config, "finished")
+    before = files_of(paths.folder)
+    with pytest.raises(error):
+        train(dataclasses.replace(config, overwrite=True, **change))
+    assert files_of(paths.folder) == before
+
+
+def test_weights_of_the_run_that_is_overwritten_are_refused(config):
+    paths = earlier_run(config, "finished")
+    weights = paths.model / "model_2_0.4.keras"
+    with zipfile.ZipFile(weights, "w") as file:
+        file.writestr("config.json", json.dumps({"config": {"layers": [
+            {"class_name": "Conv2D", "config": {"filters": 2}}]}}))
+    before = files_of(paths.folder)
+    with pytest.raises(ConfigError, match="which this run would replace"):
+        make_plan(dataclasses.replace(config, overwrite=True, weights=str(weights)))
+    assert files_of(paths.folder) == before
+
+
+def test_claiming_a_folder_replaces_the_old_run_and_says_what_was_chosen(config):
+    paths = earlier_run(config, "finished")
+    plan = make_plan(dataclasses.replace(config, overwrite=True, seed=3))
+    assert (paths.model / "model_1_0.5.keras").is_file()
+    claim_folder(plan)
+    assert [path.name for path in paths.folder.iterdir()] == ["run.json"]
+    run = read_run(paths)
+    assert run["status"] == "started" and run["config"]["seed"] == 3 and run["split"] == plan.split
+    assert run["config"]["budget"] is None and run["config"]["encoder"] == "compact24"
+    assert survey_of(run) == plan.survey
+    assert [row.row() for row in recipe_of(run)] == [row.row() for row in plan.recipe]
+
+
+def test_a_folder_without_a_run_is_replaced(config):
+    paths = RunPaths(Path(config.result), "tiny", "v_1")
+    paths.model.mkdir(parents=True)
+    claim_folder(make_plan(config))
+    assert [path.name for path in paths.folder.iterdir()] == ["run.json"]
+
+
+def test_a_run_that_goes_on_keeps_its_folder_settings_and_split(config):
+    paths = earlier_run(dataclasses.replace(config, lr=0.005), "started")
+    torn = paths.model / f".{2**22 + 1}.tmp.resume.npz"
+    torn.write_bytes(b"half a checkpoint")
+    plan = make_plan(dataclasses.replace(config, reuse=True, lr=0.005))
+    assert plan.config.resume and plan.config.architecture == "compact" and plan.split == read_run(paths)["split"]
+    run_json = paths.run_json.read_bytes()
+    claim_folder(plan)
+    assert not torn.exists() and (paths.model / "model_1_0.5.keras").is_file()
+    assert paths.run_json.read_bytes() == run_json
+
+
+def test_a_finished_run_is_reused_as_it_is(config, capsys):
+    paths = earlier_run(config, "finished")
+    before = files_of(paths.folder)
+    assert train(dataclasses.replace(config, reuse=True)) == paths
+    assert "is trained already" in capsys.readouterr().out and files_of(paths.folder) == before
+
+
+# What run.json held for settings left open before that was null.
+OLD = {"budget": "", "ema": -1.0, "gpus": 0, "valid": 0.0, "group": "", "augmentation": ""}
+
+
+def test_a_run_from_before_settings_were_none_goes_on(config):
+    paths = earlier_run(config, "started")
+    run = json.loads(paths.run_json.read_text())
+    assert all(run["config"][name] is None for name in OLD)
+    write_json(paths.run_json, {**run, "config": {**run["config"], **OLD}})
+    assert make_plan(dataclasses.replace(config, resume=True)).config.ema is None
+    with pytest.raises(ConfigError, match=r"ema: was None, is 0\.0"):
+        make_plan(dataclasses.replace(config, resume=True, ema=0.0))
+
+
+def test_a_run_whose_images_were_squeezed_before_settings_were_none_goes_on(config):
+    squeezed = dataclasses.replace(config, size="64x96")
+    paths = earlier_run(squeezed, "started")
+    run = json.loads(paths.run_json.read_text())
+    assert run["config"]["scale"] is None and run["config"]["size"] == run["config"]["crop"] == "64x96"
+    write_json(paths.run_json, {**run, "config": {**run["config"], "scale": 0.0}})
+    assert make_plan(dataclasses.replace(squeezed, resume=True)).config.scale is None
+
+
+def test_a_run_whose_facts_lack_one_is_of_another_version(config):
+    paths = earlier_run(config, "started")
+    run = json.loads(paths.run_json.read_text())
+    del run["survey"]["covered"]
+    write_json(paths.run_json, run)
+    with pytest.raises(ArtifactError, match="did not know covered"):
+        make_plan(dataclasses.replace(config, resume=True))
+    assert {item.name for item in dataclasses.fields(Survey)} == {*run["survey"], "covered"}
