@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ss_poc.core.artifacts import RunPaths, find_json
 from ss_poc.core.config import parse_duration
-from ss_poc.core.masks import intersection_union
+from ss_poc.core.run import RunPaths, find_json
+from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import Sample, load_coco
 from ss_poc.data.split import split_samples
 from ss_poc.inference.predictor import Predictor
@@ -42,9 +42,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.img_path.resolve()
     dataset = load_coco(find_json(folder), folder)
-    by_name = {sample.name: sample for sample in dataset.samples}
     pool, judges = split_samples(dataset.samples, 0.2, options.seed)
-    held = [by_name[name] for name in judges]
+    held = dataset.samples_of(judges)
     with tempfile.TemporaryDirectory() as scratch:
         trial = Trial(folder, Path(scratch), held, len(dataset.labels))
         whole = trial.run("all", pool, options.rounds * parse_duration(options.budget))[0]
@@ -106,7 +105,7 @@ class Trial:
             hit, union = intersection_union(sample.mask(self._classes), predictor.predict(sample.image()).mask)
             both, either = both + hit, either + union
         (best,) = paths.model.glob("model_*.keras")
-        return float((both / np.maximum(either, 1)).mean()), predictor, str(best)
+        return float(np.nanmean(iou_of_counts(both, either))), predictor, str(best)
 
 
 def draw(found: dict[str, list[tuple[int, float]]], whole: float, labels: int, path: Path) -> None:

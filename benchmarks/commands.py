@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ss_poc.core.artifacts import RunPaths
+from ss_poc.core.run import RunPaths
 
 
 def measured(module: str, *flags: str) -> tuple[float, float]:

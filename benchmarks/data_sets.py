@@ -20,7 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ss_poc.core.masks import encode_rle, palette
+from ss_poc.core.drawing import palette
+from ss_poc.core.masks import encode_rle
 
 STREET = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "person", "cyclist")
 Drawn = tuple[np.ndarray, np.ndarray]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ss_poc.core.config import parse_size
-from ss_poc.networks.model import build_model
+from ss_poc.networks.build import build_model
 from ss_poc.optimising.export import convert
 
 import onnxruntime  # isort: skip

@@ -14,9 +14,10 @@ import numpy as np
 from PIL.Image import Image
 from pycocotools import mask as coco_mask
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.config import parse_size
-from ss_poc.networks.model import build_model, load_weights
+from ss_poc.core.run import RunPaths, read_run
+from ss_poc.networks.build import build_model
+from ss_poc.networks.weights import load_weights
 
 
 @bentoml.service(name="keras_predict")

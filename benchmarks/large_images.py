@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from commands import measured
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.host import cores
+from ss_poc.core.run import RunPaths, read_run
 
 DIFFERENT = 100
 LENGTH, WIDTH = 30, 3

@@ -21,11 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.config import Rule
 from ss_poc.core.host import cores
-from ss_poc.core.masks import refine_channel, resize_probability, scaled_rule
 from ss_poc.core.parallel import ahead
+from ss_poc.core.refine import refine_channel, resize_probability, scaled_rule
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of
@@ -123,8 +123,7 @@ def of_run(folder: Path) -> tuple[Callable[[int], Pair], int]:
     paths = RunPaths(folder.parents[2], folder.parents[1].name, folder.name)
     run = read_run(paths)
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = [by_name[name] for name in run["split"]["valid"]]
+    samples = dataset.samples_of(run["split"]["valid"])
     predictor = Predictor.load(paths.export, threads=1)
     return lambda index: (predictor.probability(samples[index].image()), samples[index].mask(len(dataset.labels))), \
         len(samples)

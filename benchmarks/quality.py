@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from commands import trained
 
-from ss_poc.core.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_json, read_run, write_json
+from ss_poc.core.files import read_csv, read_json, write_json
 from ss_poc.core.host import cores
 from ss_poc.core.images import decode_image
 from ss_poc.core.masks import decode_rle
+from ss_poc.core.run import RLE_COLUMNS, RunPaths, read_run
 from ss_poc.inference.predictor import Predictor
 
 # What is usual: squeezed to a square, all images alike and looked at once, soft Dice, Adam, constant arithmetic.

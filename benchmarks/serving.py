@@ -30,9 +30,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ss_poc.core.artifacts import RunPaths, deploy_folder, read_run
+from ss_poc.core.deployed import deploy_folder
 from ss_poc.core.host import cores
 from ss_poc.core.images import decode_image, resize_image
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.inference.engines import load_engine
 from ss_poc.inference.predictor import Predictor
 from ss_poc.serving.answers import answer

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ss_poc.core.artifacts import find_json
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.host import cores, share_cores
+from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
 from ss_poc.data.facts import survey_samples
-from ss_poc.training.crops import Crops, tf_dataset
+from ss_poc.training.crops import Crops, Mosaic
+from ss_poc.training.feed import tf_dataset
 from ss_poc.training.recipe import choose, machine
 from ss_poc.training.sampling import Source
 
@@ -71,7 +72,7 @@ def main() -> None:
         print(f"| {name} | {seconds * 1e3:.2f} |")
 
 
-def profile(crops: Crops, sampling: float) -> dict[str, float]:
+def profile(crops: Mosaic, sampling: float) -> dict[str, float]:
     """Seconds that one thread takes for each part of the pipeline."""
     source = crops.source
     fresh = Source(source.samples, source.classes, source.scale, source.size_hw)

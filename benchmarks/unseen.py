@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from commands import trained
 
-from ss_poc.core.artifacts import RunPaths, find_json, read_json, read_run, write_json
-from ss_poc.core.masks import intersection_union
+from ss_poc.core.files import read_json, write_json
+from ss_poc.core.run import RunPaths, find_json, read_run
+from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 
@@ -91,7 +92,7 @@ def judged(paths: RunPaths, img_path: Path) -> str:
         defective = bool(truth.any())
         images[defective] += 1
         wrong[defective] += bool(mask.any()) != defective
-    iou = np.mean(counts[0][counts[1] > 0] / counts[1][counts[1] > 0])
+    iou = np.nanmean(iou_of_counts(*counts))
     return f"{iou:.3f} | {wrong[False]} of {images[False]} | {wrong[True]} of {images[True]}"
 
 

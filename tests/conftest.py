@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from drawn_samples import boxes, coded
 
-from ss_poc.core.artifacts import RunPaths
+from ss_poc.core.run import RunPaths
 from ss_poc.data.dataset import Sample
 
 # Whether an engine answers here or not: scripts do their work natively, except in tests that say otherwise.

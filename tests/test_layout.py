@@ -65,8 +65,8 @@ def test_inference_runs_where_tensorflow_is_not():
 
 def test_settings_errors_and_files_need_no_package():
     # -S: nothing that is installed can be imported.
-    assert "numpy" not in loaded_by("core.errors", "core.config", "core.artifacts", "config", "training.schedule",
-                                    flags=("-S",))
+    assert "numpy" not in loaded_by("core.errors", "core.config", "core.files", "core.run", "core.rules_file",
+                                    "core.model_spec", "core.deployed", "config", "training.schedule", flags=("-S",))
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "data.__main__"])

@@ -25,8 +25,8 @@ from clones import clone_into
 from conftest import stage
 from served import free_port
 
-from ss_poc.core.artifacts import find_json
 from ss_poc.core.masks import encode_rle
+from ss_poc.core.run import find_json
 from ss_poc.data.dataset import Dataset, Sample, load_coco
 from ss_poc.labelling.label_studio import Studio
 from ss_poc.labelling.model import Image, Region, read_document

@@ -15,12 +15,14 @@ from ss_poc.core.errors import (
     EngineError,
     ImageError,
     ModelError,
+    RequestError,
     SegmentError,
     ServiceError,
     run_command,
 )
 
-KINDS = (AnnotatorError, ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError, ServiceError)
+KINDS = (AnnotatorError, ArtifactError, ConfigError, DataError, EngineError, ImageError, ModelError, RequestError,
+         ServiceError)
 
 
 def status_of(main) -> int:

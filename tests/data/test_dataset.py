@@ -294,3 +294,11 @@ def test_magnetic_tiles_load_whole():
     assert dataset.labels == ("Blowhole", "Break", "Crack", "Fray", "Uneven")
     for sample in random.Random(0).sample(dataset.samples, 20):
         assert sample.mask(5).shape == (*sample.image().shape[:2], 5)
+
+
+def test_samples_are_found_by_name_in_the_order_asked_for(folder):
+    dataset = folder.load()
+    names = [sample.name for sample in dataset.samples]
+    assert [sample.name for sample in dataset.samples_of(names[::-1])] == names[::-1]
+    with pytest.raises(KeyError):
+        dataset.samples_of(["missing.png"])

@@ -14,10 +14,12 @@ from conftest import SOURCE, stage
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from ss_poc.core.artifacts import read_json, read_run, read_spec
 from ss_poc.core.errors import ArtifactError, ModelError
+from ss_poc.core.files import read_json
 from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import polygons_to_mask
+from ss_poc.core.model_spec import read_spec
+from ss_poc.core.run import read_run
 from ss_poc.inference.predictor import Prediction, Predictor
 
 
@@ -40,7 +42,7 @@ def test_exported_graph_gives_the_numbers_of_keras(run):
 def test_a_network_of_segmentation_models_exports_alike(tmp_path):
     import keras
 
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
     from ss_poc.optimising.export import compare, convert
 
     model = build_model("unet", "efficientnetb0", 3, (64, 96))

@@ -14,9 +14,9 @@ import pytest
 from coco_annotator_server import CocoAnnotatorServer
 from coco_folder import MIDDLE, box, picture_of, save_noise
 
-from ss_poc.core.artifacts import find_json
 from ss_poc.core.errors import AnnotatorError
 from ss_poc.core.masks import encode_rle
+from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
 from ss_poc.labelling.coco_annotator import CocoAnnotator
 from ss_poc.labelling.model import Image, Region

@@ -16,9 +16,9 @@ import pytest
 from coco_folder import save_noise
 from PIL import Image as Picture
 
-from ss_poc.core.artifacts import find_json
 from ss_poc.core.errors import ArtifactError, ConfigError
 from ss_poc.core.masks import encode_rle
+from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
 from ss_poc.labelling.model import (
     Image,
@@ -148,10 +148,10 @@ def test_a_full_disk_during_an_export_leaves_no_half_of_it(folder):
 
 
 def test_an_export_that_is_killed_leaves_nothing_training_would_read(folder):
-    script = ("import json, sys, time\nfrom pathlib import Path\nfrom ss_poc.core import artifacts\n"
+    script = ("import json, sys, time\nfrom pathlib import Path\nfrom ss_poc.core import files\n"
               "from ss_poc.labelling import model as labelling\n"
               "def slow(path, text):\n    file = path.open('w')\n    file.write(text[:10])\n    file.flush()\n"
-              "    print('begun', flush=True)\n    time.sleep(60)\nartifacts.write_text = slow\n"
+              "    print('begun', flush=True)\n    time.sleep(60)\nfiles.write_text = slow\n"
               "labelling.write_export(Path(sys.argv[1]), {'images': []})")
     process = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True,
                                env={**os.environ, "PYTHONPATH": str(SOURCE)})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ss_poc.networks.batch_norm import FusedBatchNormalization, fused
-from ss_poc.networks.model import build_model
+from ss_poc.networks.build import build_model
 
 import keras  # isort: skip
 

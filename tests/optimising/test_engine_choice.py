@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from conftest import disk, stage
 
-from ss_poc.core.artifacts import RunPaths, read_run, read_spec, write_json
 from ss_poc.core.errors import ArtifactError, EngineError
+from ss_poc.core.files import write_json
 from ss_poc.core.images import decode_image
+from ss_poc.core.model_spec import read_spec
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.inference import engines
 from ss_poc.inference.engines import load_engine
 from ss_poc.inference.predictor import Predictor

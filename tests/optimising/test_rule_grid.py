@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ss_poc.core.config import Rule
-from ss_poc.core.masks import dice, refine
+from ss_poc.core.refine import refine
+from ss_poc.core.scores import dice
 from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of
 
 PLAIN = Rule("x", "#000000", (4, 6))

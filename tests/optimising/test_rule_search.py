@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from conftest import stage
 
-from ss_poc.core.artifacts import read_rules, read_run
 from ss_poc.core.config import Rule
 from ss_poc.core.images import decode_image
-from ss_poc.core.masks import decode_rle, dice
+from ss_poc.core.masks import decode_rle
+from ss_poc.core.rules_file import read_rules
+from ss_poc.core.run import read_run
+from ss_poc.core.scores import dice
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.rule_grid import Found

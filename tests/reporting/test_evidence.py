@@ -9,11 +9,11 @@ import pytest
 from coco_folder import CocoFolder, box
 from PIL import Image
 
-from ss_poc.core.artifacts import ModelSpec
 from ss_poc.core.config import Rule
 from ss_poc.core.images import decode_image
+from ss_poc.core.model_spec import ModelSpec
 from ss_poc.inference.predictor import Predictor
-from ss_poc.reporting.evidence import BINS, bootstrap, gather
+from ss_poc.reporting.evidence import BINS, gather
 
 
 def predictor_of(probability: np.ndarray, labels: tuple[str, ...]) -> Predictor:
@@ -72,28 +72,6 @@ def test_an_object_that_touches_its_label_is_no_suspect(samples):
     probability = np.zeros((40, 60, 2), np.float32)
     probability[14:30, 10:30, 0] = 0.99   # shares row 14 with the label
     assert gather(samples[:1], predictor_of(probability, ("pit", "scratch"))).suspects == ()
-
-
-def test_interval_of_equal_images_has_no_width():
-    low, high = bootstrap(np.full((7, 2), 0.25))
-    assert low.tolist() == high.tolist() == [0.25, 0.25]
-
-
-def test_interval_of_a_ratio_sums_first_and_knows_when_there_is_nothing():
-    low, high = bootstrap(np.array([[1.0, 0], [3.0, 0]]), np.array([[2.0, 0], [6.0, 0]]))
-    assert low[0] == high[0] == 0.5 and np.isnan(low[1]) and np.isnan(high[1])
-
-
-def test_interval_holds_the_mean_and_narrows_with_more_images():
-    random = np.random.default_rng(0)
-    few, many = random.random((10, 1)), random.random((1000, 1))
-    widths = []
-    for values in (few, many):
-        low, high = bootstrap(values)
-        assert low[0] < values.mean() < high[0]
-        widths.append(high[0] - low[0])
-    # the standard deviation of an even spread is 0.289: 95 % lie within 1.96 * 0.289 / sqrt(1000) on either side
-    assert widths[1] == pytest.approx(2 * 1.96 * 0.289 / 1000**0.5, rel=0.15) and widths[0] > 3 * widths[1]
 
 
 def test_predictor_of_hand_is_what_it_claims():

@@ -13,8 +13,8 @@ from PIL import Image
 from served import encoded
 
 from ss_poc.core import images
-from ss_poc.core.artifacts import ModelSpec
 from ss_poc.core.config import ServeConfig
+from ss_poc.core.model_spec import ModelSpec
 from ss_poc.inference.predictor import Prediction
 from ss_poc.serving.app import application
 from ss_poc.serving.served import Served

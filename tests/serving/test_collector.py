@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from served import encoded
 
-from ss_poc.core.artifacts import ModelSpec
+from ss_poc.core.model_spec import ModelSpec
 from ss_poc.inference.predictor import Prediction
 from ss_poc.serving.collector import Collector, ReceivedImage
 

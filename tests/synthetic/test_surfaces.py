@@ -9,6 +9,7 @@ from conftest import stage
 
 from ss_poc.core.errors import ModelError
 from ss_poc.data.dataset import load_coco
+from ss_poc.networks import pretrained
 from ss_poc.networks.pretrained import pretrained_encoders, read_pretrained, write_pretrained
 from ss_poc.synthetic.surfaces import CLASSES, SIDE, draw_surface, draw_surfaces
 
@@ -80,9 +81,22 @@ def test_the_package_says_which_encoders_have_weights():
     assert "compact24" in refused.value.expected and "--weights none" in refused.value.fix
 
 
+def test_every_encoder_that_is_said_to_have_weights_has_its_file():
+    assert pretrained_encoders() == sorted(path.stem for path in pretrained.FOLDER.glob("*.npz"))
+
+
+def test_weights_that_are_missing_from_the_package_are_an_error_that_names_the_file(tmp_path, monkeypatch):
+    from ss_poc.networks.build import build_model
+
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(ModelError, match="weights of compact16 are missing") as refused:
+        build_model("compact", "compact16", 1, (64, 64), "synthetic")
+    assert str(tmp_path / "compact16.npz") in refused.value.expected and "--weights none" in refused.value.fix
+
+
 @pytest.mark.parametrize("encoder", pretrained_encoders())
 def test_packaged_weights_fit_their_network_whatever_its_classes_and_size(encoder):
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
 
     packaged = read_pretrained(encoder)
     for classes, size_hw, full in ((1, (64, 96), True), (7, (128, 64), False)):
@@ -97,7 +111,7 @@ def test_packaged_weights_fit_their_network_whatever_its_classes_and_size(encode
 def test_weights_are_made_by_one_command(tmp_path):
     stage("pretrain", "--encoder", "compact16", "--budget", "20s", "--images", "100", "--work", str(tmp_path / "work"),
           "--out", str(tmp_path / "weights"), cwd=tmp_path)
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
 
     found = np.load(tmp_path / "weights" / "compact16.npz")
     count = sum(name.isdigit() for name in found.files)

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import SOURCE, log_of, stage
 
-from ss_poc.core.artifacts import RunPaths, read_run
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.core.host import free_memory
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
 from ss_poc.training.command import _as_started, _share, _split, train
 
@@ -265,7 +265,7 @@ def test_a_missing_augmentation_file_is_refused(labelled):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path):
-    from ss_poc.networks.model import build_model
+    from ss_poc.networks.build import build_model
     from ss_poc.training.callback import Progress
     from ss_poc.training.losses import loss_function
     from ss_poc.training.model import compiled

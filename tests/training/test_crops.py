@@ -12,7 +12,9 @@ from drawn_samples import PLENTY, as_they_are, boxes, coded, equal, flip_only, k
 
 from ss_poc.core.errors import ImageError
 from ss_poc.training.augmentation import default_augmentation
-from ss_poc.training.crops import RENEW, Crops, Mosaic, preview, tf_dataset
+from ss_poc.training.crops import Crops, Mosaic
+from ss_poc.training.feed import preview, tf_dataset
+from ss_poc.training.regions import RENEW
 
 # --- crops
 
@@ -182,8 +184,8 @@ def test_samples_that_are_not_kept_serve_their_regions_some_epochs_and_then_othe
 
 
 def test_many_crops_are_cut_from_a_photograph_that_was_decoded_once(samples, decodings, monkeypatch):
-    monkeypatch.setattr("ss_poc.training.crops.FEWEST_BLOCKS", 2)
-    monkeypatch.setattr("ss_poc.training.crops.PIXELS_A_REGION", 240)  # ten of a photograph of 40x60
+    monkeypatch.setattr("ss_poc.training.regions.FEWEST_BLOCKS", 2)
+    monkeypatch.setattr("ss_poc.training.regions.PIXELS_A_REGION", 240)  # ten of a photograph of 40x60
     crops = Crops(whole(samples, cache_bytes=0), (16, 24), 7, count=70, sampling=0.5, workers=1)
     shown = [{int(image[0, 0, 2]) for image in images} for images, _ in crops.epoch(0)]
     # seven blocks, one in each place of a batch: all batches show the same photographs, at other places
@@ -216,10 +218,10 @@ def test_regions_take_no_more_memory_than_their_own_pixels(tmp_path, default):
 # --- crops put together from four
 
 
-def mosaic(samples, part: float, classes: int = 1, cache_bytes: int = PLENTY, workers: int = 0, **named) -> Mosaic:
+def mosaic(samples, fraction: float, classes: int = 1, cache_bytes: int = PLENTY, workers: int = 0, **named) -> Mosaic:
     """Crops of 16x24 and quarters of 8x12 of a source."""
     source, named = whole(samples, classes, cache_bytes), {"augmentation": as_they_are(), **named}
-    return Mosaic(Crops(source, (8, 12), 4, **named), part, source, (16, 24), 4, workers=workers, **named)
+    return Mosaic(Crops(source, (16, 24), 4, workers=workers, **named), Crops(source, (8, 12), 4, **named), fraction)
 
 
 def quarters_of(array: np.ndarray) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from conftest import SOURCE, log_of, stage
 
-from ss_poc.core.artifacts import RunPaths, read_run
+from ss_poc.core.run import RunPaths, read_run
 
 
 def with_one_more_class(folder: Path, target: Path) -> Path:

@@ -204,7 +204,7 @@ def test_the_preset_is_the_width_of_the_network(preset, encoder):
     config, rows = chosen(preset=preset)
     assert (config.architecture, config.encoder) == ("compact", encoder)
     assert preset in rows["encoder"].why
-    from ss_poc.networks.model import encoder_names  # TensorFlow takes seconds to load
+    from ss_poc.networks.build import encoder_names  # TensorFlow takes seconds to load
 
     assert encoder in encoder_names("compact")
 

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .artifacts import atomic_path
 from .errors import ImageError
+from .files import atomic_path
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "contact_sheet", "decode_image", "encode_image",
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
            "find_images", "header", "open_image", "resize_image", "save_image", "turn", "verify_image"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
@@ -283,21 +283,3 @@ def find_images(source: str) -> list[Path]:
 def _is_hidden(item: Path, source: Path) -> bool:
     """Whether a part of the path is hidden that `source` does not name."""
     return any(part.startswith(".") for part in item.parts if part not in source.parts)
-
-
-def contact_sheet(pictures: Sequence[np.ndarray], columns: int, cell_hw: tuple[int, int],
-                  captions: Sequence[str] = ()) -> np.ndarray:
-    """Lay (H, W, 3) uint8 pictures out in a grid, each fitted into `cell_hw` with its shape kept, on dark grey."""
-    caption_height = 18 if captions else 0
-    step_h, step_w = cell_hw[0] + caption_height + 6, cell_hw[1] + 6
-    rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * step_h + 6, columns * step_w + 6, 3), 32, np.uint8)
-    for index, picture in enumerate(pictures):
-        scale = min(cell_hw[0] / picture.shape[0], cell_hw[1] / picture.shape[1])
-        small = resize_image(picture, [max(1, round(length * scale)) for length in picture.shape[:2]])
-        top, left = 6 + index // columns * step_h, 6 + index % columns * step_w
-        sheet[top:top + small.shape[0], left:left + small.shape[1]] = small
-        if captions:
-            cv2.putText(sheet, captions[index][:cell_hw[1] // 7], (left, top + cell_hw[0] + 13),
-                        cv2.FONT_HERSHEY_SIMPLEX, 0.4, (225, 225, 225), 1, cv2.LINE_AA)
-    return sheet

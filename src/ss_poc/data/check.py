@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..core import images
-from ..core.masks import draw_overlay, hex_to_rgb
+from ..core.drawing import draw_overlay, hex_to_rgb
 from ..formats.coco import RULES, Finding
 from .dataset import Dataset, Sample, inspect_coco
 

@@ -35,6 +35,7 @@ from ..formats.coco import (
     read_coco,
     read_shape,
 )
+from .packed import bit, bytes_a_pixel
 
 __all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco"]
 
@@ -87,11 +88,21 @@ class Sample:
         """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
         mask = np.zeros((*self.size_hw, classes), bool)
         for channel in self.classes:
-            mask[..., channel] = self.plane(channel)
+            mask[..., channel] = self._plane(channel)
         return mask
 
-    def plane(self, channel: int) -> np.ndarray:
-        """Rasterise the regions of one class: (H, W) bool, upright."""
+    def bits(self, classes: int) -> np.ndarray:
+        """`mask`, packed without ever being whole: (H, W, ceil(classes / 8)) uint8. IndexError: too few classes."""
+        if max(self.classes, default=0) >= classes:
+            raise IndexError(f"{self.name} has a region of class {max(self.classes)}, of {classes} in all")
+        bits = np.zeros((*self.size_hw, bytes_a_pixel(classes)), np.uint8)
+        for channel in self.classes:
+            byte, alone = bit(channel)
+            bits[..., byte] |= self._plane(channel) * alone
+        return bits
+
+    def _plane(self, channel: int) -> np.ndarray:
+        """The regions of one class: (H, W) bool, upright. Polygons and RLE become pixels nowhere else."""
         stored = self.frame == "stored"
         size_hw = self.stored_size_hw if stored else self.size_hw
         mine = [region for region in self.regions if region.channel == channel]
@@ -116,6 +127,11 @@ class Dataset:
     category_ids: tuple[int, ...]
     findings: tuple[Finding, ...]
     fingerprint: str
+
+    def samples_of(self, names: Iterable[str]) -> list[Sample]:
+        """Samples of those names, in the order of the names. Raises KeyError where there is no such sample."""
+        by_name = {sample.name: sample for sample in self.samples}
+        return [by_name[name] for name in names]
 
 
 @dataclass(frozen=True)

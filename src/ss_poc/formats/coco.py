@@ -14,9 +14,10 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ..core.artifacts import read_json
+from ..core.drawing import hex_to_rgb, palette
 from ..core.errors import ArtifactError, DataError
-from ..core.masks import hex_to_rgb, palette, polygons_area, rle_counts
+from ..core.files import read_json
+from ..core.masks import polygons_area, rle_counts
 
 __all__ = ["RULES", "Annotation", "Category", "Coco", "Finding", "ImageEntry", "Problem", "Shape", "choose_colors",
            "finding", "find_file", "read_coco", "read_shape"]

@@ -14,11 +14,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..core.artifacts import RLE_COLUMNS, RunPaths, find_json, read_json, read_run, write_csv, write_json
 from ..core.config import PredictConfig, from_flags
+from ..core.drawing import draw_overlay
 from ..core.errors import ArtifactError, DataError, ImageError
+from ..core.files import read_json, write_csv, write_json
 from ..core.images import decode_image, find_images, save_image
-from ..core.masks import draw_overlay
+from ..core.run import RLE_COLUMNS, RunPaths, find_json, read_run
 from .predictor import Predictor, coco_document
 from .ranking import choose, look, write_ranking
 

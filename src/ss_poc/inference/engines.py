@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import GRAPH_FILE
 from ..core.config import CUDA_ENGINE, SERVING_ENGINES
 from ..core.errors import EngineError
 from ..core.host import cores, give_memory_back
+from ..core.model_spec import GRAPH_FILE
 
 __all__ = ["INT8_FILES", "Run", "Shared", "load_engine"]
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import OPERATING_FILE, ModelSpec, read_floors, read_rules, read_spec
 from ..core.config import CUDA_ENGINE, Rule
 from ..core.errors import ArtifactError, EngineError
 from ..core.host import cores
 from ..core.images import resize_image
-from ..core.masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons, refine, resize_probability
+from ..core.masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons
+from ..core.model_spec import ModelSpec, read_spec
+from ..core.refine import refine, resize_probability
+from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
 

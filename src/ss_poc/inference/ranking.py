@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import write_csv, write_json
+from ..core.drawing import contact_sheet, draw_overlay
+from ..core.files import write_csv, write_json
 from ..core.host import cores
-from ..core.images import contact_sheet, decode_image, resize_image, save_image
-from ..core.masks import draw_overlay
+from ..core.images import decode_image, resize_image, save_image
 from ..core.parallel import ahead
 from ..formats.label_studio import controls, interface, results_of
 from .predictor import Prediction, Predictor, coco_document, unsureness

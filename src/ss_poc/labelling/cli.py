@@ -13,8 +13,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.artifacts import find_json
 from ..core.errors import AnnotatorError, ArtifactError, DataError
+from ..core.run import find_json
 from .coco_annotator import CocoAnnotator
 from .importers import move_in
 from .label_studio import Studio

@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
-from ..core.artifacts import atomic_path, find_json
 from ..core.errors import DataError
+from ..core.files import atomic_path
 from ..core.images import header, turn
 from ..core.masks import decode_rle, encode_rle
+from ..core.run import find_json
 from ..data.dataset import Dataset, Sample, load_coco
 from ..formats.coco import Problem, find_file, read_coco
 from .model import Image, Labels, Region, photographs_of, upright_size

@@ -19,11 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.artifacts import read_json, write_json
 from ..core.config import NAME_PATTERN
+from ..core.drawing import palette
 from ..core.errors import ArtifactError, ConfigError
+from ..core.files import read_json, write_json
 from ..core.images import header
-from ..core.masks import decode_rle, encode_rle, palette, polygons_to_mask
+from ..core.masks import decode_rle, encode_rle, polygons_to_mask
 
 __all__ = ["Annotator", "Image", "Labels", "Region", "document", "keep_labels", "new_folder", "parse_labels",
            "photographs", "photographs_of", "read_document", "upright_size", "write_export"]

@@ -10,30 +10,44 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.artifacts import atomic_path
 from ..core.errors import ModelError
+from ..core.files import atomic_path
 
-__all__ = ["FOLDER", "pretrained_encoders", "read_pretrained", "write_pretrained"]
+__all__ = ["FOLDER", "pretrained_encoders", "pretrained_path", "read_pretrained", "write_pretrained"]
 
 FOLDER = Path(__file__).parent / "weights"
+# Stated, not looked up: a file that is missing must be an error, and not lead to a training from scratch.
+PRETRAINED = ("compact16", "compact24", "compact32")
 
 
 def pretrained_encoders() -> list[str]:
-    """Encoders of `compact` that have weights in the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    """List the encoders of `compact` that have weights in the package."""
+    return list(PRETRAINED)
+
+
+def pretrained_path(encoder: str) -> Path:
+    """Find the file of an encoder's weights in the package.
+
+    Raises:
+        ModelError: the package has no weights for this encoder, or their file is missing.
+    """
+    if encoder not in PRETRAINED:
+        raise ModelError(f"{encoder} has no weights that learned on drawn surfaces",
+                         "one of " + ", ".join(PRETRAINED), "use --weights none")
+    path = FOLDER / f"{encoder}.npz"
+    if not path.is_file():
+        raise ModelError(f"the weights of {encoder} are missing from the package", f"the file {path}",
+                         "install the package again, or use --weights none to train from scratch")
+    return path
 
 
 def read_pretrained(encoder: str) -> list[np.ndarray]:
-    """All float32 weights of a compact network but its head's, in the order of `model.weights`.
+    """Read all float32 weights of a compact network but its head's, in the order of `model.weights`.
 
     Raises:
-        ModelError: the package has none for this encoder.
+        ModelError: the package has no weights for this encoder, or their file is missing.
     """
-    path = FOLDER / f"{encoder}.npz"
-    if not path.is_file():
-        raise ModelError(f"{encoder} has no weights that learned on drawn surfaces",
-                         "one of " + ", ".join(pretrained_encoders()), "use --weights none")
-    with np.load(path) as arrays:
+    with np.load(pretrained_path(encoder)) as arrays:
         count = sum(name.isdigit() for name in arrays.files)
         return [arrays[str(number)] * arrays[f"{number}_scale"] if f"{number}_scale" in arrays else arrays[str(number)]
                 for number in range(count)]

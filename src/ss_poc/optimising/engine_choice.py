@@ -17,24 +17,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import (
-    GRAPH_FILE,
-    SPEC_FILE,
-    ModelSpec,
-    RunPaths,
-    atomic_path,
-    read_rules,
-    read_run,
-    read_spec,
-    sha256_file,
-    update_run,
-    write_json,
-)
 from ..core.config import ENGINES, OptimiseConfig, Rule, from_flags, parse_size
 from ..core.errors import EngineError
+from ..core.files import atomic_path, sha256_file, write_json
 from ..core.host import cores
 from ..core.images import resize_image
-from ..core.masks import dice, refine
+from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec, read_spec
+from ..core.refine import refine
+from ..core.rules_file import read_rules
+from ..core.run import RunPaths, read_run, update_run
+from ..core.scores import dice
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
 from ..inference.engines import INT8_FILES, Run, load_engine
@@ -94,8 +86,7 @@ def optimise(paths: RunPaths, engine: str = "", rounds: int = 40) -> list[Candid
     run, rules = read_run(paths), read_rules(paths.rules)
     spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = {side: [by_name[name] for name in run["split"][side]] for side in ("train", "valid")}
+    samples = {side: dataset.samples_of(run["split"][side]) for side in ("train", "valid")}
     with atomic_path(paths.export) as folder:
         folder.mkdir()
         (folder / GRAPH_FILE).write_bytes((paths.export / GRAPH_FILE).read_bytes())
@@ -166,7 +157,9 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
 
 def _keras(run: dict[str, Any], paths: RunPaths) -> Run:
     """The trained model itself, compiled."""
-    from ..networks.model import build_model, load_weights, with_views  # quietens TensorFlow before it loads
+    from ..networks.build import build_model  # quietens TensorFlow before it loads
+    from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
     import tensorflow as tf  # isort: skip
 

@@ -15,20 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import (
-    GRAPH_FILE,
-    SPEC_FILE,
-    ModelSpec,
-    RunPaths,
-    atomic_path,
-    read_run,
-    sha256_file,
-    update_run,
-    write_json,
-)
 from ..core.config import ExportConfig, from_flags, parse_size
 from ..core.errors import ModelError
+from ..core.files import atomic_path, sha256_file, write_json
 from ..core.images import decode_image, resize_image
+from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec
+from ..core.run import RunPaths, read_run, update_run
 from ..core.tiles import map_size, windows
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
@@ -50,12 +42,9 @@ def export(paths: RunPaths) -> ModelSpec:
     Raises:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
-    from ..networks.model import (  # TensorFlow takes seconds to load
-        build_model,
-        default_encoder,
-        load_weights,
-        with_views,
-    )
+    from ..networks.build import build_model, default_encoder  # TensorFlow takes seconds to load
+    from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
     run = read_run(paths)
     config, data = run["config"], run["data"]

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from ..core.config import Rule
-from ..core.masks import resize_probability, scaled_rule, threshold_and_pad
+from ..core.refine import resize_probability, scaled_rule, threshold_and_pad
+from ..core.scores import bootstrap_weights, dice_of_counts, interval
 
 __all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of"]
 
@@ -122,29 +123,24 @@ class Tally:
     def resampled(self, rules: Sequence[int], seed: int = 0) -> np.ndarray:
         """Scores of some rules, given by their flat index, on bootstrap samples of the images, (RESAMPLES, rules)."""
         count = len(self._true) // self._looks
-        weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+        weights = bootstrap_weights(count, RESAMPLES, seed)
         # Looks at one image come together or not at all: they are no images of their own.
-        return self._scores(list(rules), np.repeat(weights, self._looks, axis=1).astype(float))
+        return self._scores(list(rules), np.repeat(weights, self._looks, axis=1))
 
     def _images(self, rules: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Dice, marked and right pixels of each image and rule, (N, rules), and true pixels, (N, 1)."""
         counts = np.stack([image[rules] for image in self._counts])
         true = np.array(self._true)[:, None]
         predicted, hit = counts[..., 0], counts[..., 1]
-        return _dice(predicted, hit, true), predicted, hit, true
+        return dice_of_counts(hit, predicted + true), predicted, hit, true
 
     def _scores(self, rules: Any, weights: np.ndarray) -> np.ndarray:
         """Scores of rules on weighted images: weights (B, N) to (B, rules)."""
         dices, predicted, hit, true = self._images(rules)
         alarms = [weights @ (without * (predicted > 0)) / np.maximum(weights @ without, 1)
                   for without in (np.array(self._clean, float)[:, None], (true == 0).astype(float))]
-        return weights @ dices / weights.sum(axis=1, keepdims=True) + _dice(
-            weights @ predicted, weights @ hit, weights @ true) - CLEAN * alarms[0] - ABSENT * alarms[1]
-
-
-def _dice(predicted: np.ndarray, hit: np.ndarray, true: np.ndarray) -> np.ndarray:
-    total = predicted + true
-    return np.where(total > 0, 2 * hit / np.maximum(total, 1), 1.0)
+        return weights @ dices / weights.sum(axis=1, keepdims=True) + dice_of_counts(
+            weights @ hit, weights @ predicted + weights @ true) - CLEAN * alarms[0] - ABSENT * alarms[1]
 
 
 def find_rule(plain: Rule, tally: Tally) -> Found:
@@ -170,7 +166,7 @@ def find_rule(plain: Rule, tally: Tally) -> Found:
     sure = [float((samples[:, 2] > samples[:, step]).mean()) if place != best else 1.0
             for step, place in enumerate(ladder)]
     taken = next(step for step, place in enumerate(ladder) if place == best or sure[step] < CONFIDENCE)
-    low, high = np.quantile(samples[:, 2] - samples[:, 0], (0.025, 0.975))
+    (low,), (high,) = interval(samples[:, 2:] - samples[:, :1])
     return Found(rule_at(ladder[taken]), rule_at(best), float(score[best] - score[grid.plain]), float(low), float(high),
                  sure[taken])
 

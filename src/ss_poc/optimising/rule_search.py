@@ -16,22 +16,17 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import (
-    OPERATING_FILE,
-    RLE_COLUMNS,
-    RunPaths,
-    atomic_path,
-    read_run,
-    update_run,
-    write_csv,
-    write_json,
-    write_rules,
-)
 from ..core.config import Rule, SearchConfig, from_flags, parse_part
+from ..core.drawing import draw_overlay
+from ..core.files import atomic_path, write_csv, write_json
 from ..core.host import cores
 from ..core.images import save_image
-from ..core.masks import dice, draw_overlay, encode_rle, intersection_union, refine
+from ..core.masks import encode_rle
 from ..core.parallel import ahead
+from ..core.refine import refine
+from ..core.rules_file import OPERATING_FILE, write_rules
+from ..core.run import RLE_COLUMNS, RunPaths, read_run, update_run
+from ..core.scores import dice, intersection_union, iou_of_counts
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -54,8 +49,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     run = read_run(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
-    samples = [by_name[name] for name in run["split"]["valid"]]
+    samples = dataset.samples_of(run["split"]["valid"])
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
     looks = looks_at(len(samples), windows, bool(run["survey"]["turnable_h"]))
@@ -193,7 +187,7 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
         write_csv(folder / f"valid_batch_{kind}.csv", RLE_COLUMNS, (row for item in judged for row in item.rows[kind]))
     write_csv(folder / "valid_score.csv", ("post_processed", "total_score", *labels),
               [(int(done), float(means[done].mean()), *map(float, means[done])) for done in (False, True)])
-    iou = np.where(either > 0, both / np.maximum(either, 1), np.nan)
+    iou = iou_of_counts(both, either)
     return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
             "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
             "iou": dict(zip(labels, map(float, iou), strict=True))}

@@ -12,19 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.artifacts import (
-    RULES_JSON,
-    SERVICE,
-    RunPaths,
-    atomic_path,
-    deploy_folder,
-    read_rules,
-    read_run,
-    read_spec,
-    write_rules,
-)
 from ..core.config import DeployConfig, from_flags
+from ..core.deployed import SERVICE, deploy_folder
 from ..core.errors import ArtifactError
+from ..core.files import atomic_path
+from ..core.model_spec import read_spec
+from ..core.rules_file import RULES_JSON, read_rules, write_rules
+from ..core.run import RunPaths, read_run
 from ..inference.predictor import Predictor
 from .model_card import write_card
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import CARD_FILE, SAMPLES, write_json
+from ..core.deployed import CARD_FILE, SAMPLES
 from ..core.errors import ImageError
+from ..core.files import write_json
 from ..core.host import cores
 from ..core.images import decode_image, encode_image
 from ..core.parallel import ahead

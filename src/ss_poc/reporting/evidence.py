@@ -12,14 +12,16 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..core.drawing import draw_overlay
 from ..core.host import cores
 from ..core.images import encode_image, resize_image
-from ..core.masks import dice, draw_overlay, intersection_union, refine, resize_probability
 from ..core.parallel import ahead
+from ..core.refine import refine, resize_probability
+from ..core.scores import dice, intersection_union
 from ..data.dataset import Sample
 from ..inference.predictor import Predictor
 
-__all__ = ["BINS", "Evidence", "Looked", "Suspect", "bootstrap", "gather"]
+__all__ = ["BINS", "Evidence", "Looked", "Suspect", "gather"]
 
 # Probabilities are counted in so many steps.
 BINS = 100
@@ -27,7 +29,6 @@ BINS = 100
 PICTURE, CLOSE_UP, QUALITY = 420, 220, 80
 # A suspected label: the model is this sure that an unlabelled object is one, or that a labelled one is none.
 SURE, UNSURE = 0.85, 0.05
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -202,24 +203,3 @@ def _close_up(image: np.ndarray, inside: np.ndarray, color: str) -> bytes:
     large = cv2.resize(inside[part].astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
     return encode_image(draw_overlay(resize_image(image[part], size_hw), [color], outlined=large[..., None]), ".jpg",
                         QUALITY)
-
-
-def bootstrap(values: np.ndarray, parts: np.ndarray | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """95 % bootstrap interval over images (Efron 1979) of a mean, or of a ratio of sums.
-
-    Args:
-        values: (N, C), averaged over images; with `parts`, summed and divided by the sum of those.
-        parts: (N, C).
-        seed: of the samples.
-
-    Returns:
-        Lower and upper bound, (C,) each; nan where a class has nothing to divide by.
-    """
-    count = len(values)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sampled = weights @ values / (weights @ parts if parts is not None else count)
-    sampled = np.where(np.isfinite(sampled).any(axis=0), sampled, np.nan)
-    bounds = [np.array([np.quantile(column[np.isfinite(column)], part) if np.isfinite(column).any() else np.nan
-                        for column in sampled.T]) for part in (0.025, 0.975)]
-    return bounds[0], bounds[1]

@@ -6,33 +6,31 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import csv
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
-from ..core.artifacts import RLE_COLUMNS, RunPaths, read_csv, read_run, write_text
 from ..core.config import ReportConfig, TrainConfig, from_flags
-from ..core.errors import ArtifactError
-from ..core.masks import decode_rle
+from ..core.files import write_text
+from ..core.run import RunPaths, read_run
+from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
 from ..data.dataset import Dataset, Sample, load_coco
 from ..inference.predictor import Predictor
 from . import charts
-from .evidence import Evidence, Looked, bootstrap, gather
+from .compare import NOT_REPEATED, compare_command
+from .evidence import Evidence, Looked, gather
 
-__all__ = ["compare", "main", "report"]
+__all__ = ["main", "report"]
 
 # Pictures in the page: the worst images and the most confident suspects.
 MOST_IMAGES, MOST_SUSPECTS = 150, 24
-# Settings that say how a run was started, not what it is.
-NOT_REPEATED = ("resume", "reuse", "overwrite")
 RESAMPLES = 2000
 
 
@@ -40,28 +38,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == ["compare"]:
-        parser = argparse.ArgumentParser(prog="report compare", description="Runs side by side.", allow_abbrev=False)
-        parser.add_argument("runs", nargs="+", help="folders of runs, the one to compare with first")
-        print(compare([_paths(folder) for folder in parser.parse_args(words[1:]).runs]))
+        compare_command(words[1:])
         return
     config = from_flags(ReportConfig, words, "Write valid/report.html.")
     report(RunPaths(Path(config.result), config.img_dir_name, config.model_name).require())
-
-
-def _paths(folder: str) -> RunPaths:
-    path = Path(folder).resolve()
-    if path.parent.name != "segment":
-        raise ArtifactError(f"{folder} is no folder of a run", "result/<data set>/segment/<model name>")
-    return RunPaths(path.parents[2], path.parents[1].name, path.name).require()
 
 
 def report(paths: RunPaths) -> Path:
     """Write `valid/report.html` of a run that was searched; returns its path."""
     run = read_run(paths)
     dataset = load_coco(Path(run["data"]["json_path"]), Path(run["data"]["img_path"]))
-    by_name = {sample.name: sample for sample in dataset.samples}
     predictor = Predictor.load(paths.export, paths.rules)
-    evidence = gather([by_name[name] for name in run["split"]["valid"]], predictor)
+    evidence = gather(dataset.samples_of(run["split"]["valid"]), predictor)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
@@ -94,8 +82,7 @@ def _charts(run: dict[str, Any], paths: RunPaths, dataset: Dataset, predictor: P
     with paths.log.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     log = {name: [float(row[name]) for row in rows] for name in rows[0]}
-    by_name = {sample.name: sample for sample in dataset.samples}
-    train, valid = (_class_images([by_name[name] for name in run["split"][side]], len(labels))
+    train, valid = (_class_images(dataset.samples_of(run["split"][side]), len(labels))
                     for side in ("train", "valid"))
     return {
         "curves": charts.curves(log), "splits": charts.splits(train, valid, labels),
@@ -118,22 +105,28 @@ def _class_rows(run: dict[str, Any], evidence: Evidence, labels: Sequence[str],
     stacked = {name: np.stack([getattr(image, name) for image in evidence.images])
                for name in ("dice", "dice_plain", "both", "either", "both_plain", "either_plain", "true", "predicted")}
     dice_range, iou_range = bootstrap(stacked["dice"]), bootstrap(stacked["both"], stacked["either"])
+    iou, iou_plain = (iou_of_counts(stacked[f"both{kind}"].sum(axis=0), stacked[f"either{kind}"].sum(axis=0))
+                      for kind in ("", "_plain"))
     rules = [item["rule"] for item in run["search"]]
     rows = []
     for channel, label in enumerate(labels):
         has, marked = stacked["true"][:, channel] > 0, stacked["predicted"][:, channel] > 0
-        either, plain = stacked["either"][:, channel].sum(), stacked["either_plain"][:, channel].sum()
         rows.append({
             "label": label, "color": colors[channel], "rule": rules[channel],
             "dice": stacked["dice"][:, channel].mean(), "dice_range": (dice_range[0][channel], dice_range[1][channel]),
             "dice_plain": stacked["dice_plain"][:, channel].mean(),
-            "iou": stacked["both"][:, channel].sum() / either if either else None,
+            "iou": _known(iou[channel]),
             "iou_range": (iou_range[0][channel], iou_range[1][channel]),
-            "iou_plain": stacked["both_plain"][:, channel].sum() / plain if plain else None,
+            "iou_plain": _known(iou_plain[channel]),
             "images": int(has.sum()), "found": int((stacked["both"][:, channel] > 0).sum()),
             "false": int((marked & ~has).sum()), "without": int((~has).sum()),
         })
     return rows
+
+
+def _known(value: float) -> float | None:
+    """The value, None where it is nan."""
+    return None if np.isnan(value) else float(value)
 
 
 def _totals(evidence: Evidence) -> dict[str, Any]:
@@ -142,23 +135,14 @@ def _totals(evidence: Evidence) -> dict[str, Any]:
     low, high = bootstrap(dice_all.mean(axis=1, keepdims=True))
     both, either = (np.stack([getattr(image, name) for image in evidence.images]) for name in ("both", "either"))
     seen = either.sum(axis=0) > 0
-    samples = _resampled_iou(both[:, seen], either[:, seen])
+    if not seen.any():
+        return {"dice": float(dice_all.mean()), "dice_range": (float(low[0]), float(high[0])), "iou": 1.0,
+                "iou_range": (1.0, 1.0)}
+    both, either = both[:, seen], either[:, seen]
+    (iou_low,), (iou_high,) = interval(mean_iou(both, either, bootstrap_weights(len(both), RESAMPLES))[:, None])
     return {"dice": float(dice_all.mean()), "dice_range": (float(low[0]), float(high[0])),
-            "iou": float((both.sum(axis=0)[seen] / either.sum(axis=0)[seen]).mean()) if seen.any() else 1.0,
-            "iou_range": tuple(map(float, np.quantile(samples, (0.025, 0.975)))) if seen.any() else (1.0, 1.0)}
-
-
-def _weights(count: int, seed: int = 0) -> np.ndarray:
-    """How often each image is drawn in each bootstrap sample, (RESAMPLES, count)."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
-
-
-def _resampled_iou(both: np.ndarray, either: np.ndarray) -> np.ndarray:
-    """Mean IoU of the classes, (N, C) pixels, on bootstrap samples of the images, (RESAMPLES,)."""
-    weights = _weights(len(both))
-    unions = weights @ either
-    with np.errstate(invalid="ignore"):
-        return np.nanmean(np.where(unions > 0, weights @ both / unions, np.nan), axis=1)
+            "iou": float(iou_of_counts(both.sum(axis=0), either.sum(axis=0)).mean()),
+            "iou_range": (float(iou_low), float(iou_high))}
 
 
 def _kind(image: Looked) -> str:
@@ -200,95 +184,3 @@ def _commands(run: dict[str, Any], paths: RunPaths) -> list[str]:
     named = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
     stages = [["train", *flags], *([name, *named] for name in ("export", "post_processing", "optimise", "report"))]
     return [shlex.join(["python", "-m", f"ss_poc.{stage[0]}", *stage[1:]]) for stage in stages]
-
-
-def compare(runs: Sequence[RunPaths]) -> str:
-    """Runs side by side as text: what differs in settings and data, and scores on the images all of them validate.
-
-    The first is what the others are compared with; whether a difference is more than chance is told by a paired
-    bootstrap: the same images are drawn for both.
-
-    Raises:
-        ArtifactError: fewer than two runs, one not searched, or other classes.
-    """
-    if len(runs) < 2:
-        raise ArtifactError(f"{len(runs)} run named", "two or more")
-    facts = [read_run(paths) for paths in runs]
-    names = [f"{paths.img_dir_name}/{paths.model_name}" for paths in runs]
-    if len({tuple(fact["data"]["labels"]) for fact in facts}) > 1:
-        raise ArtifactError("the runs know other classes: " + "; ".join(
-            f"{name}: {', '.join(fact['data']['labels'])}" for name, fact in zip(names, facts, strict=True)),
-            "runs of the same classes")
-    lines = ["runs: " + ", ".join(names), "", "what differs"]
-    lines += _differences([_flat(fact) for fact in facts], names) or ["  nothing"]
-    scores = [_image_scores(paths, fact["data"]["labels"]) for paths, fact in zip(runs, facts, strict=True)]
-    shared = sorted(set.intersection(*(set(score) for score in scores)))
-    lines += ["", f"scores on the {len(shared)} images that all of them validate"
-              + ("" if shared else ": none, so nothing can be compared; train with the same --seed")]
-    if shared:
-        lines += _score_lines([{name: score[name] for name in shared} for score in scores], names,
-                              facts[0]["data"]["labels"])
-    return "\n".join(lines)
-
-
-def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
-    data = run["data"]
-    engine = {"engine": run["engine"]} if "engine" in run else {}
-    return {**run["config"], "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
-            **{f"versions.{name}": value for name, value in run["versions"].items()}, **engine}
-
-
-def _differences(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    keys = [key for key in dict.fromkeys(key for fact in facts for key in fact)
-            if len({str(fact.get(key, "-")) for fact in facts}) > 1 and key not in (*NOT_REPEATED, "model_name")]
-    return ["  " + key + ": " + ", ".join(f"{name} {fact.get(key, '-')}" for name, fact in
-                                          zip(names, facts, strict=True)) for key in keys]
-
-
-def _image_scores(paths: RunPaths, labels: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each validation image (C, 3): pixels in both, true and predicted, from the RLE that the search wrote."""
-    tables = [read_csv(paths.valid / f"valid_batch_{kind}.csv", RLE_COLUMNS) for kind in ("true", "pred")]
-    found: dict[str, np.ndarray] = {}
-    for true, predicted in zip(*tables, strict=True):
-        size_hw = (int(true["height"]), int(true["width"]))
-        masks = [decode_rle({"size": list(size_hw), "counts": row["counts"]}, size_hw) for row in (true, predicted)]
-        counts = found.setdefault(true["image"], np.zeros((len(labels), 3)))
-        counts[list(labels).index(true["label"])] = (np.count_nonzero(masks[0] & masks[1]), *map(np.count_nonzero,
-                                                                                                 masks))
-    return found
-
-
-def _score_lines(scores: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], labels: Sequence[str]) -> list[str]:
-    counts = [np.stack(list(score.values())) for score in scores]
-    weights = _weights(len(counts[0]))
-    ones = np.ones((1, len(counts[0])))
-    width = max(map(len, ("mean", *labels)))
-    lines = []
-    for measure, scored in (("Dice of an image", _mean_dice), ("IoU of all pixels", _iou)):
-        lines.append(f"  {measure}")
-        parts: list[tuple[Any, str]] = [*enumerate(labels), (slice(None), "mean")]
-        for channel, label in parts:
-            values = [scored(count[:, channel], ones)[0] for count in counts]
-            drawn = [scored(count[:, channel], weights) for count in counts]
-            cells = [f"{names[0]} {values[0]:.3f}"]
-            for name, value, samples in zip(names[1:], values[1:], drawn[1:], strict=True):
-                low, high = np.nanquantile(samples - drawn[0], (0.025, 0.975))
-                word = "better" if low > 0 else "worse" if high < 0 else "no sure difference"
-                cells.append(f"{name} {value:.3f} ({value - values[0]:+.3f}, {low:+.3f} to {high:+.3f}: {word})")
-            lines.append(f"    {label:<{width}}  " + "   ".join(cells))
-    return lines
-
-
-def _mean_dice(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean Dice of an image on weighted images: (N, 3) or (N, C, 3) counts, (B, N) weights, to (B,)."""
-    both, total = counts[..., 0], counts[..., 1] + counts[..., 2]
-    dices = np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).reshape(len(counts), -1).mean(axis=1)
-    return weights @ dices / weights.sum(axis=1)
-
-
-def _iou(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """IoU of all pixels on weighted images, averaged over classes that have any; shapes as in `_mean_dice`."""
-    both = counts[..., 0].reshape(len(counts), -1)
-    either = (counts[..., 1] + counts[..., 2] - counts[..., 0]).reshape(len(counts), -1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nanmean(np.where(weights @ either > 0, weights @ both / (weights @ either), np.nan), axis=1)

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from ..core.artifacts import SERVICE
+from ..core.deployed import SERVICE
 from ..core.errors import SegmentError
 from .middleware import Guard, Origins, error_response
 from .openapi import DESCRIPTION

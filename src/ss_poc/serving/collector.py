@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.artifacts import ModelSpec, atomic_path, read_json, write_json
 from ..core.errors import SegmentError
+from ..core.files import atomic_path, read_json, write_json
 from ..core.images import encode_image
+from ..core.model_spec import ModelSpec
 from ..inference.predictor import Prediction, coco_document
 from .metrics import log_line
 

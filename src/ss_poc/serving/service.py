@@ -23,12 +23,15 @@ import numpy as np
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..core.artifacts import CARD_FILE, RULES_JSON, SERVICE, read_json
 from ..core.config import ServeConfig, from_environment
+from ..core.deployed import CARD_FILE, SERVICE
 from ..core.errors import ArtifactError, ConfigError
+from ..core.files import read_json
 from ..core.host import give_memory_back
 from ..core.images import decode_image
-from ..core.masks import decode_rle, dice
+from ..core.masks import decode_rle
+from ..core.rules_file import RULES_JSON
+from ..core.scores import dice
 from ..inference.predictor import Predictor
 from .app import application
 from .metrics import log_line, start_logging

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import atomic_path, read_json
 from ..core.config import check_bounds, from_flags, setting
 from ..core.errors import ArtifactError
+from ..core.files import atomic_path, read_json
 from ..core.masks import mask_to_polygons, polygons_to_mask
 
 __all__ = ["CLASSES", "SIZE_HW", "draw_photograph", "main", "make_demo"]

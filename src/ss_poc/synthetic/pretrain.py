@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.artifacts import RunPaths
 from ..core.config import check_bounds, from_flags, parse_duration, setting
 from ..core.errors import ModelError
+from ..core.run import RunPaths
 from ..networks.pretrained import FOLDER, write_pretrained
 from .surfaces import SIDE, draw_surfaces
 
@@ -54,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if done.returncode:
         raise ModelError(f"the training ended with {done.returncode}", "0", "its own words are above")
     source = RunPaths(Path(config.work), folder.name, config.encoder).best_model()
-    from ..networks.model import body_weights  # TensorFlow takes seconds to load
+    from ..networks.build import build_model  # TensorFlow takes seconds to load
+    from ..networks.weights import body_weights, stored_classes
 
     target = Path(config.out) / f"{config.encoder}.npz"
-    write_pretrained(body_weights(config.encoder, source), target)
+    model = build_model("compact", config.encoder, stored_classes(source), (SIDE, SIDE), str(source))
+    write_pretrained(body_weights(model), target)
     print(f"{source} → {target}, {target.stat().st_size / 1e6:.1f} MB")

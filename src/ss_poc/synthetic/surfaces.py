@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..core.artifacts import atomic_path, write_json
+from ..core.files import atomic_path, write_json
 from ..core.host import cores
 from ..core.masks import encode_rle
 

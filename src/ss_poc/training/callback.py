@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.artifacts import RunPaths, atomic_path, write_csv, write_json
 from ..core.config import TrainConfig
 from ..core.errors import ArtifactError, ModelError
+from ..core.files import atomic_path, write_csv, write_json
+from ..core.run import RunPaths
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from ..networks.model import encoder_layers
+from ..networks.structure import encoder_layers
 from .model import average, compile_model, set_frozen
 from .progress_bar import Bar
 from .schedule import Clock, EpochSchedule, TimeSchedule

@@ -20,11 +20,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..core.artifacts import RunPaths, data_path, find_json, read_run, remove_leftovers, update_run
 from ..core.config import TrainConfig, from_flags
 from ..core.errors import ArtifactError, ConfigError
+from ..core.files import remove_leftovers
 from ..core.host import share_cores
-from ..data.dataset import Dataset, Sample, load_coco
+from ..core.run import RunPaths, data_path, find_json, read_run, update_run
+from ..data.dataset import Dataset, load_coco
 from ..data.facts import Survey, survey_samples
 from ..data.split import part_of, split_samples, together, valid_part
 from .recipe import Choice, choose, default_architecture, machine, table
@@ -75,7 +76,7 @@ def train(config: TrainConfig, started: float | None = None) -> RunPaths:
             print(f"{paths.folder} is trained already; using it")
             return paths
     names = read_run(paths)["split"] if config.resume else _split(config, dataset, before)
-    train_samples, valid_samples = samples_of(dataset, names["train"]), samples_of(dataset, names["valid"])
+    train_samples, valid_samples = (dataset.samples_of(names[side]) for side in ("train", "valid"))
     survey = survey_samples(train_samples, len(dataset.labels), progress=True)
 
     config = config if config.resume else _like(config, before)
@@ -161,12 +162,6 @@ def _split(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dic
     else:
         split["train"] += [sample.name for sample in unsplit]
     return {side: sorted(names) for side, names in split.items()}
-
-
-def samples_of(dataset: Dataset, names: Sequence[str]) -> list[Sample]:
-    """Samples of those names, in that order."""
-    by_name = {sample.name: sample for sample in dataset.samples}
-    return [by_name[name] for name in names]
 
 
 def _with_names(config: TrainConfig) -> TrainConfig:

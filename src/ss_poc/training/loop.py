@@ -10,17 +10,18 @@ from typing import Any
 
 import cv2
 
-from ..core.artifacts import RunPaths, update_run
 from ..core.config import TrainConfig, parse_size
 from ..core.errors import ConfigError
 from ..core.images import save_image
+from ..core.run import RunPaths, update_run
 from ..data.dataset import Dataset, Sample
 from ..data.facts import Survey
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from ..networks.model import build_model
+from ..networks.build import build_model
 from .augmentation import default_augmentation, load_augmentation
 from .callback import Progress
-from .crops import MARGIN, Crops, Mosaic, preview, tf_dataset
+from .crops import MARGIN, Crops, Mosaic
+from .feed import preview, tf_dataset
 from .losses import loss_function
 from .model import compile_model, compiled, set_frozen
 from .sampling import Source
@@ -102,7 +103,7 @@ def fit(config: TrainConfig, dataset: Dataset, survey: Survey, train: Sequence[S
 
 
 def make_batches(config: TrainConfig, survey: Survey, train: Sequence[Sample], valid: Sequence[Sample],
-                 classes: int) -> tuple[Crops, Windows]:
+                 classes: int) -> tuple[Mosaic, Windows]:
     """What trains and what validates; with a budget an epoch is long enough for validations to be a small part."""
     size_hw, crop_hw = parse_size(config.size), parse_size(config.crop)
     cache_bytes = config.cache_mb * 2**20
@@ -127,10 +128,10 @@ def make_batches(config: TrainConfig, survey: Survey, train: Sequence[Sample], v
     # Of another seed: it would draw the very places that whole crops show.
     quarters = Crops(**{**settings((crop_hw[0] // 2, crop_hw[1] // 2)), "count": 4 * count,
                         "seed": config.seed + 1_000_003})
-    return Mosaic(quarters, config.mosaic, **settings(crop_hw)), windows
+    return Mosaic(Crops(**settings(crop_hw)), quarters, config.mosaic), windows
 
 
-def train_phases(config: TrainConfig, model: keras.Model, crops: Crops, progress: Progress) -> None:
+def train_phases(config: TrainConfig, model: keras.Model, crops: Mosaic, progress: Progress) -> None:
     """Epochs with a frozen encoder, if any, then the others."""
     warnings.filterwarnings("ignore", "`shuffle=True` was passed")  # of Keras, about every tf.data set
     while not progress.ended():

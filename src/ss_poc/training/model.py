@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..core.config import TrainConfig, parse_size
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from ..networks.batch_norm import fused
-from ..networks.model import build_model, encoder_layers
+from ..networks.build import build_model
+from ..networks.structure import encoder_layers
 from .losses import loss_function
 from .muon import Muon
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..core.host import cores
 from ..core.parallel import ahead
+from ..core.scores import dice_of_counts, iou_of_counts
+from ..data.packed import unpack
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from .losses import Loss
 from .windows import Windows
@@ -69,7 +71,7 @@ class Validator:
 
         def look(number: int) -> tuple[int, float, np.ndarray]:
             images, bits = self._windows.batch(batches[number])
-            true = np.unpackbits(bits, axis=-1, count=self._windows.source.classes)
+            true = unpack(bits, self._windows.source.classes)
             loss, found = step(tf.constant(images), tf.constant(true))
             return len(images), float(loss), found.numpy()
 
@@ -100,11 +102,9 @@ def scores(counts: np.ndarray) -> dict[str, float]:
     """`val_dice` and `val_iou` from pixels in both, predicted and true, (3, thresholds, classes)."""
     both, predicted, true = counts
     total = predicted + true
-    with np.errstate(invalid="ignore"):
-        dice = np.where(total > 0, 2 * both / total, np.nan)
-        iou = np.where(total > 0, both / (total - both), np.nan)
     seen = (total > 0).all(axis=0)
     if not seen.any():
         return {"val_dice": 1.0, "val_iou": 1.0}
-    return {"val_dice": float(np.nanmax(dice[:, seen], axis=0).mean()),
-            "val_iou": float(np.nanmax(iou[:, seen], axis=0).mean())}
+    both, total = both[:, seen], total[:, seen]
+    return {"val_dice": float(dice_of_counts(both, total).max(axis=0).mean()),
+            "val_iou": float(iou_of_counts(both, total - both).max(axis=0).mean())}

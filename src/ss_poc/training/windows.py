@@ -1,4 +1,4 @@
-"""Whole windows to validate on, as they are."""
+"""Windows of the samples to validate on, not augmented."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.tiles import origins, window_count
-from .sampling import Draws, Pair, Source, cut
+from .sampling import Draws, Pair, Source, cut, stacked
 
 __all__ = ["Windows"]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A window of a sample, by its middle."""
+    """A window of a sample: the sample's number and the window's middle, in network pixels."""
 
     number: int
     y: float
@@ -23,12 +23,13 @@ class Place:
 
 
 class Windows:
-    """Windows of the network's size in batches, as they are: all of every sample, or `most` fixed draws.
+    """Windows of the network's size in batches, not augmented: all that cover every sample, or `most` fixed draws.
 
     Args:
         source: what to cut from; windows are kept, decoded samples need not be.
+        size_hw: (height, width) of a window.
         batch_size: windows a batch; the last one may be smaller.
-        most: upper bound of the windows.
+        most: upper bound of the number of windows.
         seed: of the draws.
     """
 
@@ -42,13 +43,12 @@ class Windows:
         return -(-len(self.places) // self.batch_size)
 
     def batch(self, index: int) -> Pair:
-        """Batch `index`: (N, h, w, 3) and (N, h, w, ceil(C / 8)) uint8."""
+        """Batch `index`: (N, h, w, 3) uint8 RGB and packed masks (N, h, w, ceil(C / 8)) uint8."""
         numbers = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.places)))
-        pairs = [self.window(number) for number in numbers]
-        return np.stack([image for image, _ in pairs]), np.stack([bits for _, bits in pairs])
+        return stacked(self.window(number) for number in numbers)
 
     def window(self, number: int) -> Pair:
-        """Window and mask, (h, w, 3) and (h, w, ceil(C / 8)) uint8."""
+        """Window `number`: (h, w, 3) uint8 RGB and its packed mask (h, w, ceil(C / 8)) uint8."""
         if number not in self._kept:
             place = self.places[number]
             image, bits = self.source.decoded(place.number)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ...core.artifacts import SERVICE
+from ...core.deployed import SERVICE
 from ...core.errors import RequestError
 from ...core.images import decode_image
 from ...formats.label_studio import controls

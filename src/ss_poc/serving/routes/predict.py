@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ...core.drawing import draw_overlay
 from ...core.errors import ImageError, RequestError
 from ...core.images import encode_image, open_image
-from ...core.masks import draw_overlay
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
