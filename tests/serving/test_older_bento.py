@@ -68,7 +68,7 @@ def test_an_older_bento_takes_over_answers_alike_and_is_rolled_back(older_code, 
                     "--deploy", str(tmp_path / "packaged")], cwd=run.result.parent, check=True, timeout=300,
                    env={**environment, "PYTHONPATH": str(older_code)})
     older = tmp_path / "packaged/KerasSegmentationService/segment/v_1"
-    assert (older / "src/ss_poc/predictor.py").is_file() and not (older / "src/ss_poc/serving").exists()
+    assert (older / "src/ss_poc/web.py").is_file() and not (older / "src/ss_poc/serving").exists()
     place(bento, tmp_path, "today")
     place(older, tmp_path, "older")
     port, python = free_port(), sys.executable
