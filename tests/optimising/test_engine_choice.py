@@ -19,7 +19,7 @@ from ss_poc.core.run import RunPaths, read_run
 from ss_poc.inference import engines
 from ss_poc.inference.engines import load_engine
 from ss_poc.inference.predictor import Predictor
-from ss_poc.optimising.engine_choice import Candidate, acceptable, compared, text_table
+from ss_poc.optimising.engine_choice import Candidate, acceptable, compared, engine_table
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_table_names_every_engine_and_says_why(optimised):
 
 
 def test_what_was_not_measured_is_a_dash_in_the_table():
-    table = text_table([Candidate("keras", True, "the reference", 16.4, 20.1, 60.8, dice={"pit": 0.5}),
+    table = engine_table([Candidate("keras", True, "the reference", 16.4, 20.1, 60.8, dice={"pit": 0.5}),
                         Candidate("openvino", False, "it is not installed")])
     assert "nan" not in table
     assert [line.split()[:7] for line in table.splitlines()[1:]] == [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..core import images
+from ..core.text_table import text_table
 from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
 from .sheet import draw_sheet
@@ -76,21 +76,7 @@ def describe_dataset(dataset: Dataset) -> str:
                       f"images       {total}: {total - clean} with regions, {clean} clean",
                       f"sizes        {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} (height x width)",
                       f"regions      {sum(len(sample.regions) for sample in dataset.samples)}",
-                      f"fingerprint  {dataset.fingerprint[:16]}", "", _table(rows)])
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(_width(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        spaces = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join([row[0] + spaces[0], *map("".join, zip(spaces[1:], row[1:], strict=True))]))
-    return "\n".join(lines)
-
-
-def _width(text: str) -> int:
-    # Korean, Chinese and Japanese characters take two columns of a terminal.
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+                      f"fingerprint  {dataset.fingerprint[:16]}", "", text_table(rows)])
 
 
 def describe_findings(findings: Iterable[Finding], examples: int | None) -> str:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ..core.run import Run as TrainedRun
 from ..core.run import RunPaths, update_run
 from ..core.scores import dice
 from ..core.settings import from_flags
+from ..core.text_table import figure, text_table
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_coco
 from ..inference.engines import INT8_FILES, Run, load_engine
@@ -108,7 +108,7 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
             file: sha256_file(folder / file) for file in INT8_FILES if (folder / file).is_file()})
         write_json(folder / SPEC_FILE, spec)
     update_run(paths, engines=table, engine=names[0])
-    print("\n" + text_table(table) + f"\n\nserved by {names[0]}" + (", as you asked" if engine else
+    print("\n" + engine_table(table) + f"\n\nserved by {names[0]}" + (", as you asked" if engine else
           ", the fastest that passed"), flush=True)
     return table
 
@@ -236,19 +236,11 @@ def acceptable(scores: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
     return True, f"mean Dice {0 - lost:+.4f}"
 
 
-def _figure(value: float, form: str) -> str:
-    """A number in its column, "-" where there is none."""
-    return "-".rjust(int(form.split(".")[0])) if math.isnan(value) else format(value, form)
-
-
-def text_table(rows: Sequence[Candidate]) -> str:
-    """The table for people."""
-    width = max(len(row.engine) for row in rows)
-    lines = [f"{'engine':<{width}}  p50 ms  p95 ms  images/s    MB  Dice   kept  why  ({cores()} "
-             "cores)"]
+def engine_table(rows: Sequence[Candidate]) -> str:
+    """Set the measured engines into a table for people."""
+    cells = [["engine", "p50 ms", "p95 ms", "images/s", "MB", "Dice", "kept", f"why  ({cores()} cores)"]]
     for row in rows:
-        score = float(np.mean(list(row.dice.values()))) if row.dice else float("nan")
-        figures = [_figure(row.p50_ms, "6.1f"), _figure(row.p95_ms, "6.1f"), _figure(row.images_per_s, "8.1f"),
-                   _figure(row.megabytes, "4.1f"), _figure(score, "6.4f")]
-        lines.append(f"{row.engine:<{width}}  {'  '.join(figures)} {'yes' if row.kept else 'no':<4}  {row.why}")
-    return "\n".join(lines)
+        score = float(np.mean(list(row.dice.values()))) if row.dice else None
+        cells.append([row.engine, figure(row.p50_ms, ".1f"), figure(row.p95_ms, ".1f"), figure(row.images_per_s, ".1f"),
+                      figure(row.megabytes, ".1f"), figure(score, ".4f"), "yes" if row.kept else "no", row.why])
+    return text_table(cells, left=(0, 6, 7))

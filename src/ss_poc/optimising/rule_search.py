@@ -28,6 +28,7 @@ from ..core.rules_file import OPERATING_FILE, write_rules
 from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
+from ..core.text_table import figure, text_table
 from ..data.dataset import Sample, load_coco
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -201,19 +202,16 @@ def picture_stem(name: str) -> str:
 
 
 def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
-    """The scores as a table for people."""
-    rules = [item.rule for item in found]
-    width = max(len("mean"), *(len(rule.label) for rule in rules))
-    lines = [f"{'class':<{width}}  Dice at 0.5  Dice  IoU    threshold  pad  area  hull"]
+    """Set the scores into a table for people, with a line for each thing to know about them."""
+    rules, dices, plain = [item.rule for item in found], scores["dice"], scores["dice_plain"]
     ious = {label: iou for label, iou in scores["iou"].items() if not np.isnan(iou)}
-    for rule in rules:
-        iou = f"{ious[rule.label]:.3f}" if rule.label in ious else "    -"
-        lines.append(f"{rule.label:<{width}}  {scores['dice_plain'][rule.label]:11.3f}  "
-                     f"{scores['dice'][rule.label]:.3f} {iou}  {rule.proba:9.2f}  "
-                     f"{rule.pad:3d}  {rule.reduce_size:4d}  {'yes' if rule.convex else 'no'}")
-    means = [np.mean(list(scores[kind].values())) for kind in ("dice_plain", "dice")]
-    lines.append(f"{'mean':<{width}}  {means[0]:11.3f}  {means[1]:.3f} "
-                 + (f"{np.mean(list(ious.values())):.3f}" if ious else "    -"))
+    cells = [["class", "Dice at 0.5", "Dice", "IoU", "threshold", "pad", "area", "hull"]]
+    cells += [[rule.label, f"{plain[rule.label]:.3f}", f"{dices[rule.label]:.3f}", figure(ious.get(rule.label), ".3f"),
+               f"{rule.proba:.2f}", str(rule.pad), str(rule.reduce_size), "yes" if rule.convex else "no"]
+              for rule in rules]
+    means = [float(np.mean([*values.values()])) if values else None for values in (plain, dices, ious)]
+    cells.append(["mean", *(figure(mean, ".3f") for mean in means), "", "", "", ""])
+    lines = text_table(cells, left=(0, 7)).splitlines()
     lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
                  "empty; IoU: over all their pixels together")
     unsure = [item for item in found if item.rule != item.best]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.config import ChosenConfig, TrainConfig, format_size, parse_size
 from ..core.host import cores, free_memory
+from ..core.text_table import text_table
 from ..core.tiles import window_count
 from ..data.facts import Survey
 from ..networks.pretrained import pretrained_encoders
@@ -335,6 +336,6 @@ def window(sizes_hw: Sequence[tuple[int, int]], most_pixels: int, multiple: int 
 
 
 def table(rows: Sequence[Choice]) -> str:
-    """The choices as a table for people."""
-    left, middle = max(len(row.setting) for row in rows), max(len(row.value) for row in rows)
-    return "\n".join(f"  {row.setting:<{left}}  {row.value:<{middle}}  {row.why}" for row in rows)
+    """Set the choices into a table for people, indented by two spaces."""
+    cells = [[row.setting, row.value, row.why] for row in rows]
+    return "\n".join(f"  {line}" for line in text_table(cells, left=(0, 1, 2)).splitlines())
