@@ -1,4 +1,4 @@
-"""What recipes make of a data set in a given time: trained, exported, post-processed, judged on the validation part.
+"""What recipes make of a data set in a given time: trained, exported, post-processed, judged on the validation split.
 
     python benchmarks/quality.py --img_path ../shared/data/magnetic_tile --budget 15m --seeds 0 1 2
     python benchmarks/quality.py --img_path ../shared/data/magnetic_tile --budget 15m --keep tiles

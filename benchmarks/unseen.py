@@ -38,7 +38,7 @@ def main() -> None:
     document = read_json(find_json(options.img_path))
     dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
                    for image in document["images"]}, options.near)
-    print("| away | IoU, own validation part | IoU, never seen | clean ones flagged | defective ones missed |")
+    print("| away | IoU, own validation split | IoU, never seen | clean ones flagged | defective ones missed |")
     print("| --- " * 5 + "|")
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):

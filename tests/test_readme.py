@@ -71,3 +71,11 @@ def test_commands_of_the_readme_work_as_written(clone, tmp_path):
             assert '{"rle":[{"size":[240,320]' in out.read_text()
     assert (clone / "check.jpg").is_file()
     assert len(list((clone / "result/demo/segment/v_2/prediction/overlay").iterdir())) == 160
+
+
+def test_files_that_the_contributors_page_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]*(?:\.[a-z]+)?|[a-z_.-]+\.(?:py|sh|md|txt|lock|yaml|toml))`", text))
+    places = [ROOT, ROOT / "src" / "ss_poc"]
+    assert len(named) > 40
+    assert not [name for name in sorted(named) if not any((place / name).exists() for place in places)]

@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["OVERLAP", "blend", "map_size", "origins", "window_count", "windows", "windows_along"]
 
-# Neighbouring windows share at least so many pixels: what lies at the edge of one is well inside the other.
+# Pixels that neighbouring windows share at least: what lies at the edge of one is well inside the other.
 OVERLAP = 64
 # Probabilities of huge maps are kept to 3 digits: five classes of 100 megapixels then take 1 GB.
 HALF_ABOVE = 100_000_000

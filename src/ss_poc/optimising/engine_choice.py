@@ -1,4 +1,4 @@
-"""Which engine serves the model fastest without costing accuracy: measured here, judged on the validation part.
+"""Which engine serves the model fastest without costing accuracy: measured here, judged on the validation split.
 
     python -m ss_poc.optimise --img_dir_name demo --model_name v_1
     python -m ss_poc.optimise --img_dir_name demo --model_name v_1 --engine openvino
@@ -53,7 +53,7 @@ class Candidate:
         p50_ms, p95_ms: of a window, one at a time, all cores; nan where it does not run.
         images_per_s: windows a second in the same test.
         megabytes: size of its files.
-        dice: mean Dice of each class on the validation part, post-processed.
+        dice: mean Dice of each class on the validation split, post-processed.
     """
 
     engine: str
@@ -203,7 +203,7 @@ def _times(runs: Mapping[str, Run], window: np.ndarray, rounds: int) -> dict[str
 
 def _dices(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule],
            valid: Sequence[Sample]) -> dict[str, np.ndarray]:
-    """Mean Dice of each class over validation images under the rules, (C,); of many large ones over a part."""
+    """Mean Dice of each class over validation images under the rules, (C,); of many large ones over 1 in n."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in runs}
     predictors = {name: Predictor(spec, rules, run) for name, run in runs.items()}
     for sample in tqdm(compared(valid, predictors["keras"]), desc="judge", unit="image", disable=None):
@@ -214,7 +214,7 @@ def _dices(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule],
 
 
 def compared(valid: Sequence[Sample], predictor: Predictor) -> list[Sample]:
-    """Images that engines are compared on, every class among them: all, or every so many of each set of classes."""
+    """Images that engines are compared on, every class among them: all, or every n-th of each set of classes."""
     step = -(-sum(predictor.window_count(sample.size_hw) for sample in valid) // COMPARED)
     ordered = sorted(valid, key=lambda sample: (sorted(sample.classes), sample.name))
     chosen = ordered[::step]

@@ -25,7 +25,7 @@ __all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of"]
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 PADS = (0, 1, 2)
 # Minimum areas to try, as fractions of the area that 95 % of the labelled components of the class exceed.
-SMALL, AREA_PARTS = 0.05, (0.125, 0.25, 0.5, 1.0)
+SMALL, AREA_FRACTIONS = 0.05, (0.125, 0.25, 0.5, 1.0)
 # Bootstrap samples of the images, and the fraction of them in which a rule must beat a simpler one to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
 # What marking an image without defects, or without this class, costs; measured in docs/training.md.
@@ -76,7 +76,7 @@ class Found:
 def grid_of(areas: Sequence[float]) -> Grid:
     """The grid for a class whose labelled components have these areas, in pixels of the probability map."""
     small = float(np.quantile(areas, SMALL)) if len(areas) else 0.0
-    return Grid(THRESHOLDS, PADS, tuple(sorted({0, *(int(small * part) for part in AREA_PARTS)} - {1})))
+    return Grid(THRESHOLDS, PADS, tuple(sorted({0, *(int(small * part) for part in AREA_FRACTIONS)} - {1})))
 
 
 class Tally:
@@ -110,9 +110,10 @@ class Tally:
         return self._images(slice(None))[0][::self._looks].mean(axis=0).reshape(self.grid.shape)
 
     def score(self) -> np.ndarray:
-        """`grid.shape`, what is maximised over all looks: mean Dice of an image + Dice of all pixels together - CLEAN
-        times the part of the images without any label that are marked - ABSENT times that of those without this class;
-        -inf where the mean Dice of the images as they are is below that of the plain rule.
+        """`grid.shape`, what the search maximises over all looks: mean Dice of an image + Dice of all pixels together
+        - CLEAN times the fraction of the images without any label that are marked - ABSENT times the same fraction of
+        the images without this class. -inf where the mean Dice of the images as they are is below that of the plain
+        rule.
 
         The first alone gives up rare classes: finding nothing scores 1 on every image without them. The second alone
         does not mind that clean images are flagged.
@@ -232,7 +233,7 @@ def _count_areas(mask: np.ndarray, true_at: np.ndarray, least_areas: Sequence[fl
 
 def _hull_counts(mask: np.ndarray, labelled: np.ndarray, order: np.ndarray, true_at: np.ndarray,
                  wanted: set[int]) -> Iterator[tuple[int, tuple[int, int]]]:
-    """For each wanted number of largest components: area of the union of their hulls, and its part in the truth."""
+    """For each wanted number of largest components: area of the union of their hulls, and its labelled pixels."""
     contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     outlines = {int(labelled[contour[0, 0, 1], contour[0, 0, 0]]): contour
                 for contour, links in zip(contours, hierarchy[0] if contours else (), strict=True) if links[3] < 0}

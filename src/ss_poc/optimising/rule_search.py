@@ -1,4 +1,4 @@
-"""Find each class' threshold, dilation, minimum area and convex hull on the validation part.
+"""Find each class' threshold, dilation, minimum area and convex hull on the validation split.
 
     python -m ss_poc.post_processing --img_dir_name demo --model_name v_1
     python -m ss_poc.post_processing --img_dir_name demo --model_name v_1 --max_false_alarm 1%
@@ -86,7 +86,7 @@ def _grids(samples: Sequence[Sample], classes: int, predictor: Predictor) -> lis
 
 
 def looks_at(images: int, windows: int, mirrored: bool) -> list[tuple[bool, float]]:
-    """How to look at so many validation images with so many windows: (mirrored, brightness times), first as it is.
+    """How to look at that number of validation images and windows: (mirrored, brightness times), first as it is.
 
     A few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
     other photographs too (docs/training.md).

@@ -91,7 +91,7 @@ def choose(points: Sequence[Point], clean: int, miss_cost: float = 0.0, max_fals
         points: of a curve.
         clean: number of clean images.
         miss_cost: what a missed defect costs, in false alarms; 0 where only the false alarms are limited.
-        max_false_alarm: part of the clean images that may be flagged, 0..1.
+        max_false_alarm: fraction of the clean images that may be flagged, 0..1.
 
     Returns:
         The cheapest point within the limit; of equals the one with fewer false alarms.

@@ -20,7 +20,7 @@ from ..inference.predictor import Predictor
 
 __all__ = ["write_card"]
 
-# Photographs the reference is made of, spread evenly over the validation part (which the model has not learned by
+# Photographs the reference is made of, spread evenly over the validation split (which the model has not learned by
 # heart: on training photographs it is surer than it will be on those that come).
 MOST_LOOKED_AT = 200
 MOST_SAMPLES = 4

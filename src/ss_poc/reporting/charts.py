@@ -65,8 +65,8 @@ def precision_recall(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[s
             at = min(len(hits) - 1, int(round(thresholds[channel] * len(hits))))
             if marked[at]:
                 axes.plot(recall[at], precision[at], "o", color=colors[channel], markersize=6)
-        axes.set(xlabel="recall: part of the labelled pixels that is marked",
-                 ylabel="precision: part of the marked\npixels that is labelled", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.set(xlabel="recall: fraction of the labelled pixels that is marked",
+                 ylabel="precision: fraction of the marked\npixels that is labelled", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.legend(loc="lower left", fontsize=8)
         return _svg(figure)
 
@@ -81,7 +81,7 @@ def calibration(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[str], 
             enough = tens[1] >= 50
             axes.plot((np.arange(10) + 0.5)[enough] / 10, (tens[0] / np.maximum(tens[1], 1))[enough], "o-",
                       color=colors[channel], markersize=4, label=label)
-        axes.set(xlabel="probability the model gives", ylabel="part that is labelled", xlim=(0, 1), ylim=(0, 1))
+        axes.set(xlabel="probability the model gives", ylabel="fraction that is labelled", xlim=(0, 1), ylim=(0, 1))
         axes.legend(fontsize=8)
         return _svg(figure)
 
@@ -116,14 +116,14 @@ def operating(points: Sequence[Sequence[int]], defective: int, clean: int, chose
         axes.step(alarms, np.maximum.accumulate(found), where="post", color="#2563eb")
         axes.plot(chosen[0] / max(1, clean), 1 - chosen[1] / max(1, defective), "o", color="#dc2626", markersize=8,
                   label="as it is served")
-        axes.set(xlabel="false alarms: part of the clean images called defective",
-                 ylabel="part of the defective\nimages found", xlim=(-0.02, 1), ylim=(0, 1.03))
+        axes.set(xlabel="false alarms: fraction of the clean images called defective",
+                 ylabel="fraction of the defective\nimages found", xlim=(-0.02, 1), ylim=(0, 1.03))
         axes.legend(loc="lower right")
         return _svg(figure)
 
 
 def splits(train: Sequence[int], valid: Sequence[int], labels: Sequence[str]) -> str:
-    """Images of each class in the two parts of the data."""
+    """Images of each class that train and that validate."""
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = _axes(1, 5.2, 1.4 + 0.32 * len(labels))
         places = np.arange(len(labels))

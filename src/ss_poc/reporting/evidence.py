@@ -1,4 +1,4 @@
-"""What a model does on the validation part, image by image and pixel by pixel: the numbers and pictures of a report.
+"""What a model does on the validation split, image by image and pixel by pixel: the numbers and pictures of a report.
 
 Images go through one after the other; of each only numbers and small pictures are kept.
 """
@@ -23,7 +23,7 @@ from ..inference.predictor import Predictor
 
 __all__ = ["BINS", "Evidence", "Looked", "Suspect", "gather"]
 
-# Probabilities are counted in so many steps.
+# Number of steps from 0 to 1 that probabilities are counted in.
 BINS = 100
 # Longest side of the pictures of the gallery and of suspected labels, and their JPEG quality.
 PICTURE, CLOSE_UP, QUALITY = 420, 220, 80

@@ -26,7 +26,7 @@ __all__ = ["CLASSES", "SIDE", "draw_surface", "draw_surfaces"]
 
 SIDE = 288
 JSON_NAME = "coco-1.json"
-CLEAN = 0.2  # part of the pictures without a defect
+CLEAN = 0.2  # fraction of the pictures without a defect
 Random = np.random.Generator
 
 
