@@ -107,7 +107,7 @@ def test_link_to_a_file_outside_is_never_opened(folder, link, monkeypatch):
     save_noise(outside / "outside.png", seed=70)
     (folder.root / link.split("/")[0]).symlink_to(outside / "outside.png" if link == "link.png" else outside)
     folder.image(link, draw=False)
-    monkeypatch.setattr(images, "verify_image", lambda data, verify=images.verify_image: verify(data) if data != (
+    monkeypatch.setattr(images, "open_image", lambda data, opened=images.open_image: opened(data) if data != (
         outside / "outside.png").read_bytes() else pytest.fail("read"))
     assert folder.codes()[0] == "path-outside"
 

@@ -18,7 +18,7 @@ from .errors import ImageError
 from .files import atomic_path
 
 __all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
-           "find_images", "header", "open_image", "resize_image", "save_image", "turn", "verify_image"]
+           "find_images", "header", "open_image", "resize_image", "save_image", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
 # MPO opens through JPEG's factory; naming it here makes Pillow raise KeyError for whatever is no JPEG.
@@ -74,6 +74,11 @@ class OpenedImage:
     def __init__(self, image: Image.Image, max_pixels: int) -> None:
         self._image = image
         self.size_hw, self.orientation = _checked_header(image, max_pixels)
+
+    @property
+    def upright_hw(self) -> tuple[int, int]:
+        """Height and width in pixels as a viewer shows the image."""
+        return self.size_hw[::-1] if self.orientation in TURNED else self.size_hw
 
     def decode(self, upright: bool = True) -> np.ndarray:
         """Decode the pixels and close the file.
@@ -191,17 +196,6 @@ def _turn_left(image: Image.Image, orientation: int, upright: bool) -> int:
     if image.format != "TIFF":
         return orientation if upright else 1
     return 1 if upright else {6: 8, 8: 6}.get(orientation, orientation)
-
-
-def verify_image(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
-    """Decode a whole file once for its errors alone, see `OpenedImage.verify`, and return what `header` returns.
-
-    Raises:
-        ImageError: whatever `decode_image` would raise.
-    """
-    opened = open_image(data, max_pixels)
-    opened.verify()
-    return opened.size_hw, opened.orientation
 
 
 def _damaged(error: BaseException) -> ImageError:

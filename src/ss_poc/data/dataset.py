@@ -228,19 +228,20 @@ def _read_files(named: dict[str, list[ImageEntry]], root: Path, findings: list[F
 def _read_file(path: Path, entries: Sequence[ImageEntry]) -> _File:
     try:
         data = path.read_bytes()
-        (height, width), orientation = images.verify_image(data)
+        opened = images.open_image(data)
+        opened.verify()
     except (ImageError, OSError) as error:
         too_large = isinstance(error, ImageError) and error.status == 413
         detail = f"{error.what}; expected {error.expected}" if isinstance(error, ImageError) else str(error)
         raise Problem("image-too-large" if too_large else "image-unreadable", detail) from None
-    upright_hw = (width, height) if orientation in images.TURNED else (height, width)
+    upright_hw = opened.upright_hw
     sizes = {entry.size_hw for entry in entries}
     frame_hw = entries[0].size_hw
-    if len(sizes) > 1 or frame_hw is None or frame_hw not in (upright_hw, (height, width)):
+    if len(sizes) > 1 or frame_hw is None or frame_hw not in (upright_hw, opened.size_hw):
         met = " and ".join("no size" if size is None else f"{size[0]}x{size[1]}" for size in sorted(sizes, key=str))
         raise Problem("size-mismatch", f"the json says {met}, the file is {upright_hw[0]}x{upright_hw[1]} "
                                        "(height x width); expected the same")
-    return _File(hashlib.sha256(data).hexdigest(), upright_hw, (height, width), orientation, frame_hw)
+    return _File(hashlib.sha256(data).hexdigest(), upright_hw, opened.size_hw, opened.orientation, frame_hw)
 
 
 def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str, _File],

@@ -15,7 +15,7 @@ from ..core.config import NAME_PATTERN
 from ..core.drawing import palette
 from ..core.errors import ConfigError
 from ..core.files import read_json, write_json
-from ..core.images import header
+from ..core.images import open_image
 from .model import Labels
 
 __all__ = ["EXPORTS", "SHOWN", "keep_labels", "new_folder", "parse_labels", "photographs_of", "upright_size"]
@@ -96,5 +96,4 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be read.
     """
-    (height, width), orientation = header(path)
-    return (width, height) if orientation >= 5 else (height, width)
+    return open_image(path).upright_hw
