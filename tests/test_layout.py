@@ -76,3 +76,12 @@ def test_commands_are_quick_to_answer_because_tensorflow_loads_late(command):
 
 def test_commands_keep_their_names():
     assert sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__") == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("path", [*(f"{name}.py" for name in COMMANDS), "data/__main__.py"])
+def test_a_command_ends_through_run_command(path):
+    assert "run_command(main)" in (PACKAGE / path).read_text()
+
+
+def test_every_command_refuses_flags_that_it_does_not_know():
+    assert not [path for path in PACKAGE.rglob("*.py") if "parse_known_args" in path.read_text()]
