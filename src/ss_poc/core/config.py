@@ -88,9 +88,9 @@ class TrainConfig(RunConfig):
     img_dir_name: str | None = setting(None, "name of the data set under result/", unset="last name in img_path")
     json_path: str | None = setting(None, "COCO json", unset="the newest .exports/*.json of img_path")
     img_path: str = setting("coco-annotator/datasets/demo", "folder of the images")
-    budget: str | None = setting(None, "time to train in, such as 15m, 90s or 2h; then epoch and patience do not count",
+    budget: str | None = setting(None, "time to train in, such as 15m, 90s or 2h; epoch and patience are then ignored",
                                  unset="none: epochs are counted")
-    epoch: int = setting(50, "upper bound of epochs", least=1)
+    epoch: int = setting(50, "highest number of epochs", least=1)
     preset: str = setting("balanced", "smaller and faster, or larger and slower network", choices=PRESETS)
     batch_size: int | None = setting(None, "crops in a step", least=1, unset="chosen from images and memory",
                                      old_unset=0)
@@ -99,7 +99,7 @@ class TrainConfig(RunConfig):
     weights: str | None = setting(None, "weights to start from: none, synthetic (learned on drawn surfaces; in the "
                                         "package), imagenet (downloads) or a .keras file of an earlier run",
                                   unset="chosen")
-    freeze: int | None = setting(None, "number of first epochs in which the encoder does not learn", least=0,
+    freeze: int | None = setting(None, "epochs at the start in which the encoder does not learn", least=0,
                                  unset="2 with weights from imagenet or a .keras file, 0 with others", old_unset=-1)
     size: str | None = setting(None, "network input as HEIGHTxWIDTH, such as 256x320; without scale, whole images are "
                                      "squeezed into it", unset="chosen")
@@ -110,14 +110,14 @@ class TrainConfig(RunConfig):
                                      most=1.0, unset="chosen", old_unset=-1)
     mosaic: float | None = setting(None, "fraction of the crops put together from four smaller ones", least=0.0,
                                    most=1.0, unset="chosen", old_unset=-1)
-    loss: str | None = setting(None, "what training makes small", choices=LOSSES, unset="chosen")
-    optimizer: str | None = setting(None, "how gradients become steps", choices=OPTIMIZERS, unset="chosen")
+    loss: str | None = setting(None, "loss to minimise", choices=LOSSES, unset="chosen")
+    optimizer: str | None = setting(None, "optimiser", choices=OPTIMIZERS, unset="chosen")
     lr: float | None = setting(None, "highest learning rate", least=0.0, most=10.0, unset="chosen", old_unset=0)
     ema: float | None = setting(None, "momentum of the moving average of the weights; 0: no average", least=0.0,
                                 most=0.9999, unset="chosen from the length of the training", old_unset=-1)
     seed: int = setting(0, "seed of split, weights, order and augmentation", least=0)
-    valid: float | None = setting(None, "fraction of the images that validates", least=0.0, most=0.9,
-                                  unset="0.2, less of many large images", old_unset=0)
+    valid: float | None = setting(None, "fraction of the images used for validation", least=0.0, most=0.9,
+                                  unset="0.2, fewer if there are many large images", old_unset=0)
     group: str | None = setting(None, "regular expression that finds the workpiece's name in a photograph's name: all "
                                       "photographs of one workpiece train, or all of them validate",
                                 unset="each photograph by itself")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, field, fields
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import ConfigError
@@ -67,7 +69,9 @@ def from_flags(cls: type[T], argv: Sequence[str] | None, description: str, posit
         ConfigError: a value that `cls` refuses.
     """
     shown = [line for line in (examples or "").splitlines() if line.startswith("    ")]
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False,
+    path = Path(sys.argv[0])
+    parser = argparse.ArgumentParser(prog=f"python -m ss_poc.{path.stem}" if path.parent.name == "ss_poc" else None,
+                                     description=description, allow_abbrev=False,
                                      epilog="\n".join(["examples:", *shown]) if shown else None,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     for item in fields(cls):  # type: ignore[arg-type]

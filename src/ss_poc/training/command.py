@@ -3,7 +3,7 @@
     python -m ss_poc.train --img_path coco-annotator/datasets/demo --model_name v_1
     python -m ss_poc.train --img_path photos --json_path photos/.exports/coco-1.json --epoch 100 --loss lovasz
     python -m ss_poc.train --img_path photos --budget 15m --preset accurate --model_name v_2
-    python -m ss_poc.train --img_path photos --weights result/photos/segment/v_1/model/model_40_0.1234.keras \
+    python -m ss_poc.train --img_path photos --weights result/photos/segment/v_1/model/model_40_0.1234.keras \\
         --model_name v_3
     python -m ss_poc.train --model_name v_1 --resume
 """
