@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import SOURCE, log_of, stage
 
-from ss_poc.core.config import TrainConfig
+from ss_poc.core.config import ChosenConfig, TrainConfig
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError
 from ss_poc.core.host import free_memory
 from ss_poc.core.run import RunPaths, read_run
@@ -276,8 +276,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_advice(labelled, tmp_path)
     from ss_poc.training.windows import Windows
 
     dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
-    config = TrainConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4,
-                         weights="none")
+    config = ChosenConfig(architecture="compact", size="32x32", crop="32x32", loss="balanced", lr=0.25, batch_size=4,
+                          weights="none", precision="float32")
     windows = Windows(Source(dataset.samples[:2], 2, 0.0, (32, 32)), (32, 32), 2, most=2)
     model = compiled(config, 2, 4)
     progress = Progress(config, RunPaths(tmp_path, "tiny", "hot"), 4, Validator(windows, loss_function("balanced")),
