@@ -96,6 +96,7 @@ def page(browser: Any, site: Site, started: str) -> Iterator[Any]:
     """A browser that has logged in with what `start` showed, and every address it asked."""
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # where others use the cores, Label Studio takes its time
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     page.goto(site.address)
