@@ -303,8 +303,7 @@ def test_a_budget_ends_the_run_in_time_with_its_best_model(labelled):
     paths = RunPaths(labelled.parent / "result", "tiny", "timed")
     assert read_run(paths)["status"] == "finished" and paths.best_model().is_file()
     rates = [float(row[1]) for row in log_of(paths)[1:]]
-    # The schedule came to its end; where others use the cores, the one epoch that fits begins and ends in it.
-    assert len(rates) == 1 or rates[-1] < 0.2 * max(rates)
+    assert rates[-1] < 0.2 * max(rates)  # the schedule came to its end
     assert " left" in done.stdout and "each image was seen about" in done.stdout
 
 
