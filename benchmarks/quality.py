@@ -7,7 +7,7 @@
 Every recipe runs through the same commands a user types, one after the other, on all cores. mean IoU sums
 intersections and unions over all validation images first; Dice is that of valid_score.csv; a false alarm is a clean
 image on which anything is marked; crops/s are trained on, "ms an image" is one served. Each seed has its own split.
-Runs that are in the folder of `--keep` are not repeated, so a table that takes hours can be made in parts.
+Runs that are in the folder of `--keep` are not repeated, so a table that takes hours can be made bit by bit.
 """
 
 from __future__ import annotations

@@ -268,8 +268,8 @@ def report(rounds: dict[str, list[dict[str, float]]], servers: dict[str, Started
         return np.array([found[key] for found in rounds[name]])
 
     def ratio(values: np.ndarray, others: np.ndarray) -> str:
-        parts = values / others
-        return f"{np.median(parts):.2f} ({parts.min():.2f} to {parts.max():.2f})"
+        ratios = values / others
+        return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
     inside = {key: each("in process", key) for key in rounds["in process"][0]}
     whole, bare = np.sum(list(inside.values()), axis=0), each("bare engine", "rate")

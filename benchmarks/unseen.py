@@ -1,10 +1,10 @@
-"""What a model makes of parts it has never seen, where a data set shows each part on several photographs.
+"""What a model makes of workpieces it has never seen, where a data set shows each on several photographs.
 
     python benchmarks/unseen.py --img_path ../shared/data/magnetic_tile --number 'num_([0-9]+)' --near 200 --budget 12m
 
 Photographs whose numbers, by which `--number` finds them in a name, lie within `--near` of the next one show the same
-part. The parts are dealt into four hands; three of these are kept away in turn, the default trains on the rest and is
-judged on what was away, with the rules that the run found. Runs in the folder of `--keep` are not repeated.
+workpiece. The workpieces are dealt into four hands; three of these are kept away in turn, the default trains on the
+rest and is judged on what was away, with the rules that the run found. Runs in the folder of `--keep` are not repeated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):
             root = (options.keep or Path(scratch)) / f"hand_{number}"
-            known, unknown = (part_of(options.img_path, document, root / name, away, kept)
+            known, unknown = (copied(options.img_path, document, root / name, away, kept)
                               for name, kept in (("known", False), ("unknown", True)))
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
@@ -53,21 +53,21 @@ def main() -> None:
 
 
 def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
-    """Names by hand, photographs of one part in the same."""
-    parts: list[list[str]] = []
+    """Names by hand, photographs of one workpiece in the same."""
+    workpieces: list[list[str]] = []
     last = 0
     for name, number in sorted(numbers.items(), key=lambda item: item[1]):
-        if not parts or number - last > near:
-            parts.append([])
-        parts[-1].append(name)
+        if not workpieces or number - last > near:
+            workpieces.append([])
+        workpieces[-1].append(name)
         last = number
     dealt: list[set[str]] = [set() for _ in range(HANDS)]
-    for place in np.random.default_rng(SHUFFLED).permutation(len(parts)):
-        min(dealt, key=len).update(parts[place])
+    for place in np.random.default_rng(SHUFFLED).permutation(len(workpieces)):
+        min(dealt, key=len).update(workpieces[place])
     return dealt
 
 
-def part_of(img_path: Path, document: dict, folder: Path, away: set[str], kept: bool) -> Path:
+def copied(img_path: Path, document: dict, folder: Path, away: set[str], kept: bool) -> Path:
     """Copy the photographs that are away, or the others, with their labels."""
     images = [image for image in document["images"] if (image["file_name"] in away) == kept]
     known = {image["id"] for image in images}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ss_poc.core.errors import ImageError
+from ss_poc.core.errors import RequestError
 from ss_poc.core.masks import decode_rle, encode_rle
 from ss_poc.formats.label_studio import (
     brush_mask,
@@ -39,7 +39,7 @@ def test_polygon_and_brush_tags_are_found_polygons_first():
                                   '<View><PolygonLabels name="p" toName="other"/></View>',
                                   '<!DOCTYPE x [<!ENTITY a "b">]><View>&a;</View>'])
 def test_an_interface_that_cannot_be_used_is_refused(text):
-    with pytest.raises(ImageError):
+    with pytest.raises(RequestError):
         controls(text)
 
 
@@ -81,7 +81,7 @@ def test_a_brush_stroke_of_the_editor_counts_where_it_is_opaque_by_half():
 @pytest.mark.parametrize(("rle", "size_hw"), [([0, 0], (1, 1)), (brush_rle(np.ones((2, 2), bool)), (2, 3)),
                                               (brush_rle(np.eye(9, dtype=bool))[:-4], (9, 9))])
 def test_a_brush_stroke_that_is_cut_off_or_of_another_size_is_refused(rle, size_hw):
-    with pytest.raises(ImageError, match="brush stroke"):
+    with pytest.raises(RequestError, match="brush stroke"):
         brush_mask(rle, size_hw)
 
 
@@ -156,5 +156,5 @@ def test_what_is_no_region_of_a_class_is_passed_over(result):
 
 
 def test_a_label_that_the_interface_does_not_offer_is_refused():
-    with pytest.raises(ImageError, match="offers no polygons for 'dent'"):
+    with pytest.raises(RequestError, match="offers no polygons for 'dent'"):
         results_of([[0, 0, 1, 0, 1, 1]], "dent", (4, 8), OFFERED, "k")

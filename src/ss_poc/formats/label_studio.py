@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from ..core.errors import ImageError
+from ..core.errors import RequestError
 from ..core.masks import decode_rle, encode_rle
 
 __all__ = ["Control", "brush_mask", "brush_rle", "controls", "interface", "labels_in", "results_of", "segmentation_of"]
@@ -65,7 +65,7 @@ def controls(label_config: str) -> list[Control]:
     """Return the polygon and brush tags of a labelling interface, polygons first.
 
     Raises:
-        ImageError: no XML, or nothing in it that regions can be written for.
+        RequestError: no XML, or nothing in it that regions can be written for.
     """
     tree = _parse(label_config)
     images = {node.get("name", ""): node.get("value", "").lstrip("$") for node in tree.iter("Image")}
@@ -73,7 +73,7 @@ def controls(label_config: str) -> list[Control]:
                      tuple(label.get("value", "") for label in node.iter("Label")))
              for node in tree.iter() if node.tag in KINDS and node.get("toName", "") in images]
     if not found:
-        raise ImageError("the labelling interface has no polygons and no brush for an image", ADVICE)
+        raise RequestError("the labelling interface has no polygons and no brush for an image", ADVICE)
     return sorted(found, key=lambda control: control.kind, reverse=True)
 
 
@@ -82,18 +82,18 @@ ADVICE = "a labelling interface with an Image and PolygonLabels or BrushLabels"
 
 def _parse(label_config: str) -> ElementTree.Element:
     if "<!" in label_config.replace("<!--", ""):
-        raise ImageError("the labelling interface declares a document type or entities", ADVICE)
+        raise RequestError("the labelling interface declares a document type or entities", ADVICE)
     try:
         return ElementTree.fromstring(label_config)
     except ElementTree.ParseError as error:
-        raise ImageError(f"the labelling interface is no XML: {error}", ADVICE) from error
+        raise RequestError(f"the labelling interface is no XML: {error}", ADVICE) from error
 
 
 def labels_in(label_config: str) -> dict[str, str]:
     """Return the labels of an interface in its order, each with its colour, or "" where it has none.
 
     Raises:
-        ImageError: the interface is no XML.
+        RequestError: the interface is no XML.
     """
     found: dict[str, str] = {}
     for node in _parse(label_config).iter("Label"):
@@ -113,13 +113,14 @@ def results_of(segmentation: Any, label: str, size_hw: Sequence[int], offered: S
         key: the ids of the results begin with it.
 
     Raises:
-        ImageError: no tag of this kind offers the label.
+        RequestError: no tag of this kind offers the label.
     """
     brush = isinstance(segmentation, Mapping)
     kinds = [control for control in offered if label in control.labels]
     control = next((item for item in kinds if (item.kind == "brushlabels") == brush), kinds[0] if kinds else None)
     if control is None or (control.kind == "polygonlabels") == brush:
-        raise ImageError(f"the labelling interface offers no {'brush' if brush else 'polygons'} for {label!r}", ADVICE)
+        kind = "brush" if brush else "polygons"
+        raise RequestError(f"the labelling interface offers no {kind} for {label!r}", ADVICE)
     height, width = size_hw
     if brush:
         values: list[dict[str, Any]] = [{"format": "rle", "rle": brush_rle(decode_rle(segmentation, size_hw))}]
@@ -138,7 +139,7 @@ def segmentation_of(result: Mapping[str, Any]) -> tuple[str, Any] | None:
     polygons.
 
     Raises:
-        ImageError: a brush stroke is damaged.
+        RequestError: a brush stroke is damaged.
     """
     kind, value = result.get("type", ""), result.get("value", {})
     labels = value.get(kind) or []
@@ -193,7 +194,7 @@ def brush_mask(rle: Sequence[int], size_hw: Sequence[int]) -> np.ndarray:
         size_hw: (height, width) of the image.
 
     Raises:
-        ImageError: the list ends early, or belongs to an image of another size.
+        RequestError: the list ends early, or belongs to an image of another size.
     """
     bits = "".join(f"{byte:08b}" for byte in rle)
     place = 0
@@ -202,12 +203,12 @@ def brush_mask(rle: Sequence[int], size_hw: Sequence[int]) -> np.ndarray:
         nonlocal place
         place += count
         if place > len(bits):
-            raise ImageError(f"a brush stroke ends after {len(bits)} bits", "a whole one", "draw it again")
+            raise RequestError(f"a brush stroke ends after {len(bits)} bits", "a whole one", "draw it again")
         return int(bits[place - count:place], 2)
 
     total, word = read(32), read(5) + 1
     if total != 4 * size_hw[0] * size_hw[1]:
-        raise ImageError(f"a brush stroke has {total} values", f"4 for each pixel of {size_hw[1]}x{size_hw[0]}")
+        raise RequestError(f"a brush stroke has {total} values", f"4 for each pixel of {size_hw[1]}x{size_hw[0]}")
     sizes = [read(4) + 1 for _ in range(4)]
     values = np.zeros(total, np.uint8)
     at = 0

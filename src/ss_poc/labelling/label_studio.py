@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from label_studio_sdk.base_client import LabelStudioBase
 from label_studio_sdk.types.lse_project_response import LseProjectResponse
 
-from ..core.errors import AnnotatorError, DataError, ImageError
+from ..core.errors import AnnotatorError, DataError, RequestError
 from ..formats.label_studio import Control, controls, interface, labels_in, results_of, segmentation_of
 from .folder import SHOWN, new_folder, photographs_of, upright_size
 from .http import SECONDS, Client, NotFoundError
@@ -165,7 +165,7 @@ class LabelStudio:
         for result in results:
             try:
                 found = segmentation_of(result)
-            except ImageError as error:
+            except RequestError as error:
                 raise DataError(f"{place}: {error.what}", error.expected,
                                 "open it in Label Studio and draw it again") from error
             if found:
