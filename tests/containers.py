@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import http.client
 import os
 import shutil
 import subprocess
@@ -60,3 +61,16 @@ class Project:
         """All files below folders of the project, by their place in it."""
         return {str(path.relative_to(self.folder)): path for name in folders
                 for path in sorted((self.folder / name).rglob("*")) if path.is_file()}
+
+
+def ask(path: str, photo: Path | None = None, place: tuple[str, int] = ("127.0.0.1", int(PORT))) -> tuple[int, bytes]:
+    """Status and body."""
+    connection = http.client.HTTPConnection(*place, timeout=30)
+    if photo:
+        body = (b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + photo.read_bytes()
+                + b"\r\n--x--\r\n")
+        connection.request("POST", path, body, {"Content-Type": "multipart/form-data; boundary=x"})
+    else:
+        connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read()

@@ -18,22 +18,9 @@ from pathlib import Path
 
 import pytest
 from clones import share_environments
-from containers import PORT, ROOT, USER, Project, docker
+from containers import PORT, ROOT, USER, Project, ask, docker
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-def project(engine: str) -> Iterator[Project]:
-    """The project, with a space and Korean in its place; its images stay for the next run of the tests."""
-    place = Path(tempfile.mkdtemp(prefix="ss-poc-docker-"))  # pytest's own folders are root's alone
-    place.chmod(0o755)
-    folder = place / "내 project"
-    folder.mkdir()
-    yield Project(folder)
-    shutil.rmtree(place)
-    for name in docker("ps", "-aq", "--filter", f"name=ss-poc-{PORT}").split():
-        docker("rm", "-f", name)
 
 
 TRAIN = ("--img_path", "coco-annotator/datasets/tiny", "--epoch", "2", "--size", "64x96", "--encoder", "compact16")
@@ -160,19 +147,6 @@ def test_a_gpu_that_is_wanted_and_is_not_there_ends_in_one_sentence(project):
 
 
 # --- serving
-
-
-def ask(path: str, photo: Path | None = None, place: tuple[str, int] = ("127.0.0.1", int(PORT))) -> tuple[int, bytes]:
-    """Status and body."""
-    connection = http.client.HTTPConnection(*place, timeout=30)
-    if photo:
-        body = (b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + photo.read_bytes()
-                + b"\r\n--x--\r\n")
-        connection.request("POST", path, body, {"Content-Type": "multipart/form-data; boundary=x"})
-    else:
-        connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
 
 
 @pytest.fixture

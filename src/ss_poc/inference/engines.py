@@ -6,6 +6,7 @@ An engine is imported when it is asked for, because a host may have only one of 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -27,6 +28,10 @@ Run = Callable[[np.ndarray], np.ndarray]
 INT8_FILES = ("model-int8.xml", "model-int8.bin")
 # The precision is always named, because OpenVINO would choose bfloat16 by itself where the processor has it.
 PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-int8": "f32"}
+
+# What the CUDA 12 build of ONNX Runtime asks of the host, see docs/docker.md, and CUDA's own words where it gets less.
+LEAST_DRIVER = 525
+CUDA_FAILURE = re.compile(r"CUDA failure \d+: ([^;\n]+)")
 
 # Over about the last 20 calls: `Shared` changes its form where more than 0.6 of them overlap with another call, and
 # changes it back below 0.1.
@@ -102,27 +107,44 @@ def _onnxruntime(name: str, folder: Path, threads: int) -> Run:
         import onnxruntime
     except ImportError as error:
         raise EngineError(f"{name} cannot be used: {error}", fix="pip install onnxruntime") from error
-    provider = "CPUExecutionProvider"
-    if name == CUDA_ENGINE:
-        provider = "CUDAExecutionProvider"
-        if provider not in onnxruntime.get_available_providers():
-            raise EngineError(f"{name} cannot be used: this is ONNX Runtime's build for processors",
-                              fix="pip install onnxruntime-gpu in its place")
-        onnxruntime.preload_dlls()  # CUDA and cuDNN from the wheels that are installed beside it
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     path = folder / GRAPH_FILE
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
-    except Exception as error:  # onnxruntime's errors have no common public base
-        raise EngineError(f"{path} cannot be loaded: {error}", "an ONNX graph", "export the model again") from error
-    if provider not in session.get_providers():  # it falls back to the processor without a word
-        raise EngineError(f"{name} cannot be used: no GPU answers", fix="see that nvidia-smi works where this runs")
+    if name == CUDA_ENGINE:
+        session = _on_gpu(onnxruntime, path, options)
+    else:
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common public base
+            raise EngineError(f"{path} cannot be loaded: {error}", "an ONNX graph", "export the model again") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
     _one_of_each(path, len(inputs), len(outputs))
     name = inputs[0].name
     return lambda batch: session.run(None, {name: batch})[0]
+
+
+def _on_gpu(onnxruntime: Any, path: Path, options: Any) -> Any:
+    """Load a graph for the GPU, with CUDA and cuDNN from the wheels that are installed beside ONNX Runtime."""
+    provider = "CUDAExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        raise EngineError(f"{CUDA_ENGINE} cannot be used: this is ONNX Runtime's build for processors",
+                          fix="pip install onnxruntime-gpu in its place")
+    # What it prints and logs where it finds no GPU is for its developers; our error says it once.
+    onnxruntime.set_default_logger_severity(4)
+    onnxruntime.preload_dlls()
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=[provider], enable_fallback=0)
+    except Exception as error:  # onnxruntime's errors have no common public base
+        found = CUDA_FAILURE.search(str(error))
+        raise EngineError(f"{CUDA_ENGINE} cannot be used: no GPU answers" + (f" ({found[1].strip()})" if found else ""),
+                          f"the driver {LEAST_DRIVER} or newer",
+                          "see that nvidia-smi works where this runs") from error
+    if provider not in session.get_providers():  # it falls back to the processor without a word
+        raise EngineError(f"{CUDA_ENGINE} cannot be used: no GPU answers", f"the driver {LEAST_DRIVER} or newer",
+                          "see that nvidia-smi works where this runs")
+    session.enable_fallback()  # a GPU that fails later leaves the work to the processor
+    return session
 
 
 def _one_of_each(path: Path, inputs: int, outputs: int) -> None:
