@@ -170,11 +170,25 @@ def test_rle_is_measured_by_its_runs():
 
 
 @pytest.mark.parametrize("segmentation", [
-    [[1, 1, 4, 3]], [[1, 1]], [[1, 1, 4, 1, 4]], [[1, 1, 4, 1, 4, 3, 1]], [box(1, 1, 4, 3), [1, 1, 4, 3]],
+    [[1, 1, 4, 1, 4]], [[1, 1, 4, 1, 4, 3, 1]],
     [["1", "1", "4", "1", "4", "3"]], [[1, 1, 4, 1, None, 3]], [[1, 1, 4, 1, True, 3]], [[[1, 1], [4, 1], [4, 3]]],
     [1, 1, 4], "text", 5, [box(1, 1, 4, 3), 7], [{"x": 1}]])
 def test_polygon_that_is_none_is_rejected(segmentation):
     assert rejected(segmentation) == "polygon-invalid"
+
+
+@pytest.mark.parametrize("stray", [[5, 3], [5, 3, 5, 3], []])
+@pytest.mark.parametrize("first", [True, False])
+def test_stray_points_beside_a_whole_polygon_cost_themselves_alone(stray, first):
+    whole = box(1, 1, 4, 3)
+    shape = read_shape({"segmentation": [stray, whole] if first else [whole, stray]}, (4, 6))
+    assert (shape.area, shape.polygons) == (6, (tuple(map(float, whole)),))
+    assert [code for code, _ in shape.notes] == ["stray-point"] * bool(stray)
+
+
+@pytest.mark.parametrize("segmentation", [[[5, 3]], [[5, 3, 5, 3]], [[]]])
+def test_a_region_of_stray_points_alone_was_begun_and_never_drawn(segmentation):
+    assert rejected(segmentation) == "region-empty"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
@@ -213,7 +227,7 @@ def test_region_that_covers_no_pixel_is_rejected():
 
 
 @pytest.mark.parametrize(("code", "segmentation"), [
-    ("rle-invalid", {"size": [4, 6], "counts": [1]}), ("polygon-invalid", [[1, 1, 4, 3]]),
+    ("rle-invalid", {"size": [4, 6], "counts": [1]}), ("polygon-invalid", [[1, 1, 4, 3, 2]]),
     ("polygon-not-finite", [[1, 1, 4, 1, math.nan, 3]]), ("polygon-far-outside", [[1, 1, 4, 1, 90, 3]]),
     ("polygon-too-large", [[1] * 2_000_002]), ("box-only", [])])
 def test_region_that_cannot_be_trusted_takes_its_image_with_it(folder, code, segmentation):
@@ -244,7 +258,7 @@ def test_region_of_an_unknown_image_is_skipped(folder):
 
 def test_every_bad_region_of_an_image_is_named(folder):
     image = folder.image("bad.png")
-    folder.region(image, [[1, 1, 4, 3]])
+    folder.region(image, [[1, 1, 4, 3, 2]])
     folder.region(image, {"size": [4, 6], "counts": [1]})
     assert folder.codes() == ["rle-invalid", "polygon-invalid"]
 
@@ -300,6 +314,7 @@ def test_findings_are_said_in_whole_sentences(folder):
     folder.image("gone.png", draw=False)
     found = folder.inspect()[1][0]
     assert found == Finding("file-missing", "skip image", "gone.png",
-                            f"got 'gone.png'; expected a file in {folder.root.resolve()}")
+                            f"got 'gone.png'; expected a file in {folder.root.resolve()}, which has good1.png, "
+                             "good0.png")
     assert json.loads(folder.save().read_text())
     assert re.search("got .*; expected", found.detail)

@@ -97,9 +97,12 @@ def read_json(path: Path) -> Any:
         ArtifactError: the file is missing or is no json.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())  # tells UTF-8, with a mark or without, from UTF-16 and UTF-32
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing", "a json file", "run the stage that writes it first") from None
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path} is not written in UTF-8: {error.reason} at byte {error.start}", "UTF-8 or UTF-16",
+                            "open it in an editor and save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is no json: {error}", "a whole json file",
                             "write it again; it may have been cut off") from None

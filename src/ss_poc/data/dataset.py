@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,10 @@ from tqdm import tqdm
 from ..core import images
 from ..core.errors import DataError, ImageError
 from ..core.masks import decode_rle, polygons_to_mask
-from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors, read_coco
+from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
-from ..formats.find_file import find_file
+from ..formats.find_file import Photographs
+from ..formats.labels import read_labels
 from ..formats.regions import Shape, read_shape
 from .packed import bit, bytes_a_pixel
 
@@ -139,7 +140,7 @@ def load_coco(json_path: Path, img_path: Path, progress: bool = False) -> Datase
     """Read and check a data set.
 
     Args:
-        json_path: COCO json of coco-annotator, CVAT, Label Studio, Roboflow or the like.
+        json_path: labels of any format that `formats.labels` knows: a file, or their folder.
         img_path: folder of the photographs; nothing outside of it is read.
         progress: show a bar while the files are read.
 
@@ -159,7 +160,7 @@ def load_coco(json_path: Path, img_path: Path, progress: bool = False) -> Datase
 def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tuple[Dataset | None, tuple[Finding, ...]]:
     """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
     findings: list[Finding] = []
-    coco = read_coco(json_path, findings)
+    coco = read_labels(json_path, img_path, findings)
     if not img_path.is_dir():
         findings.append(finding("folder-missing", str(img_path), "there is no such folder; expected the images'"))
         return None, tuple(findings)
@@ -173,7 +174,7 @@ def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tup
     if coco.images and coco.categories and not categories:
         findings.append(finding("no-regions", json_path.name, _why_empty(coco, findings)))
     findings.extend(_notes(samples, labels, coco, used))
-    findings.extend(_unlisted(img_path, named) if coco.images else [])
+    findings.extend(_unlisted(img_path, {*named, *_inside(coco.masks, img_path)}) if coco.images else [])
     order = list(RULES)
     findings.sort(key=lambda item: order.index(item.code))
     if any(item.action == "refuse" for item in findings):
@@ -186,15 +187,17 @@ def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tup
 def _name_files(entries: Iterable[ImageEntry], root: Path, findings: list[Finding]) -> dict[str, list[ImageEntry]]:
     """Entries of each file of the folder, by its posix path; entries that have none are found out."""
     claims: dict[str, list[tuple[ImageEntry, str, int]]] = {}
-    root = root.resolve()
+    photographs = Photographs(root)
     for entry in entries:
         try:
-            found = find_file(entry, root)
+            found = photographs.find(entry)
         except Problem as problem:
             findings.append(finding(problem.code, entry.file_name, problem.detail))
             continue
         claims.setdefault(found.name, []).append((entry, found.asked, found.dropped))
-        if found.dropped and found.by_file_name:
+        if found.spelling:
+            findings.append(finding("name-spelt", entry.file_name, f"taken to be {found.name}, {found.spelling}"))
+        elif found.dropped and found.by_file_name:
             findings.append(finding("path-shortened", entry.file_name, f"taken to be {found.name}"))
     named: dict[str, list[ImageEntry]] = {}
     for name, claim in claims.items():
@@ -235,10 +238,10 @@ def _read_file(path: Path, entries: Sequence[ImageEntry]) -> _File:
         detail = f"{error.what}; expected {error.expected}" if isinstance(error, ImageError) else str(error)
         raise Problem("image-too-large" if too_large else "image-unreadable", detail) from None
     upright_hw = opened.upright_hw
-    sizes = {entry.size_hw for entry in entries}
-    frame_hw = entries[0].size_hw
-    if len(sizes) > 1 or frame_hw is None or frame_hw not in (upright_hw, opened.size_hw):
-        met = " and ".join("no size" if size is None else f"{size[0]}x{size[1]}" for size in sorted(sizes, key=str))
+    sizes = {entry.size_hw for entry in entries if entry.size_hw}
+    frame_hw = next(iter(sizes), upright_hw)  # where the labels name no size, the file tells it
+    if len(sizes) > 1 or frame_hw not in (upright_hw, opened.size_hw):
+        met = " and ".join(f"{size[0]}x{size[1]}" for size in sorted(sizes))
         raise Problem("size-mismatch", f"the json says {met}, the file is {upright_hw[0]}x{upright_hw[1]} "
                                        "(height x width); expected the same")
     return _File(hashlib.sha256(data).hexdigest(), upright_hw, opened.size_hw, opened.orientation, frame_hw)
@@ -313,7 +316,12 @@ def _notes(samples: Sequence[Sample], labels: Sequence[str], coco: Coco, used: s
     return found
 
 
-def _unlisted(root: Path, named: dict[str, list[ImageEntry]]) -> list[Finding]:
+def _inside(paths: Iterable[Path], root: Path) -> list[str]:
+    """Posix paths in the folder of those that lie in it."""
+    return [path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)]
+
+
+def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
     try:
         names = [path.relative_to(root).as_posix() for path in images.find_images(str(root))]
     except ImageError:

@@ -51,17 +51,24 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Coco:
-    """Entries of a json that are whole, in its order."""
+    """Entries of a json that are whole, in its order; `masks`: image files that are labels, not photographs."""
 
     images: tuple[ImageEntry, ...] = ()
     categories: tuple[Category, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    masks: frozenset[Path] = frozenset()
 
 
-def read_coco(json_path: Path, findings: list[Finding]) -> Coco:
-    """Read the entries of a COCO json. Entries that break a rule are left out, and appended to `findings`."""
+def read_coco(json_path: Path, findings: list[Finding], value: Any = None) -> Coco:
+    """Read the entries of a COCO json. Entries that break a rule are left out, and appended to `findings`.
+
+    Args:
+        json_path: the file.
+        findings: gets what is wrong or odd.
+        value: what the file holds, where it was read already.
+    """
     try:
-        value = read_json(json_path)
+        value = read_json(json_path) if value is None else value
     except (ArtifactError, OSError) as error:
         detail = error.what if isinstance(error, ArtifactError) else str(error)
         findings.append(finding("json-unreadable", json_path.name, f"{detail}; expected a COCO json"))
@@ -144,6 +151,8 @@ def _repeated(code: str, pairs: Sequence[tuple[str, str]]) -> list[Finding]:
 def _whole(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
+        return int(value)
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value) else None
 
 

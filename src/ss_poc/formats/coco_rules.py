@@ -1,4 +1,4 @@
-"""The rules for a COCO json and its regions: what must hold, and what is done where it does not."""
+"""The rules for labels and their regions: what must hold, and what is done where it does not."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ RULES: dict[str, tuple[str, str]] = {
     "file-missing": (SKIP_IMAGE, "An image without a file under img_path is left out."),
     "path-outside": (SKIP_IMAGE, "A file outside img_path (absolute, '..' or a link) is never read. A file inside is "
                                  "looked for first, by the end of the path."),
+    "file-ambiguous": (SKIP_IMAGE, "An image whose name several files of the folder may mean is left out."),
+    "file-unreadable": (SKIP_IMAGE, "A label file that cannot be read is left out, with its photograph."),
     "path-ambiguous": (SKIP_IMAGE, "Images of different paths may not have one file; the path that fits best has it."),
     "size-mismatch": (SKIP_IMAGE, "The size in the json must be that of the file, as stored or as shown (EXIF)."),
     "image-unreadable": (SKIP_IMAGE, "A file that is no image, or a damaged one, is left out."),
@@ -41,11 +43,17 @@ RULES: dict[str, tuple[str, str]] = {
     "polygon-too-large": (SKIP_IMAGE, f"A polygon has at most {MAX_POINTS:,} points and an outline of {MAX_OUTLINE:,} "
                                       "pixels." + UNTRUSTED),
     "box-only": (SKIP_IMAGE, "A box without an outline names no pixels of its defect." + UNTRUSTED),
+    "shape-unusable": (SKIP_IMAGE, "A point or a line names no pixels of its defect." + UNTRUSTED),
     "unknown-image": (SKIP_REGION, "A region of an image that the json does not name is left out."),
     "region-empty": (SKIP_REGION, "An annotation with neither outline nor box (begun, never drawn) is left out."),
     "region-outside": (SKIP_REGION, "A region wholly outside of its image is left out."),
     "region-no-pixel": (SKIP_REGION, "A region too small or thin to cover a pixel is left out."),
     "region-clipped": (CLIP, "A region that leaves its image by more than a pixel is cut at the border."),
+    "labels-read": (KEEP, "Which format the labels have, and what it was told by."),
+    "stray-point": (KEEP, "A polygon of one or two points beside whole ones is left out: a click that was not meant."),
+    "void-pixels": (KEEP, "Pixels of 255 beside numbers of classes are VOC's rim, which counts for no class."),
+    "taken-as-clean": (KEEP, "A photograph that such labels do not name is clean, as the tool itself takes it."),
+    "name-spelt": (KEEP, "The file was found by another spelling of its name: check that it is the right one."),
     "path-shortened": (KEEP, "The file was found in img_path without the first folders of its file_name: check that it "
                               "is the right one."),
     "duplicate-annotation-id": (KEEP, "Annotations that share an id are all used."),

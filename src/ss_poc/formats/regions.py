@@ -1,7 +1,9 @@
-"""The region of a COCO annotation: polygons or RLE, checked before anything is rasterised."""
+"""The region of an annotation: polygons or RLE, checked before anything is rasterised."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +51,10 @@ def read_shape(values: Mapping[str, Any], size_hw: tuple[int, int]) -> Shape:
         given = [given]
     if given is not None and not isinstance(given, list):
         raise Problem("polygon-invalid", f"segmentation is {show(given)}; expected polygons or RLE")
-    polygons = tuple(_read_polygon(item, size_hw) for item in given or () if item != [])
+    if values.get("unusable"):
+        raise Problem("shape-unusable", f"{values['unusable']}; expected an outline")
+    strays = [item for item in given or () if _is_stray(item)]
+    polygons = tuple(_read_polygon(item, size_hw) for item in given or () if item != [] and item not in strays)
     if not polygons:
         if _has_box(values):
             raise Problem("box-only", f"bbox is {show(values.get('bbox'))}, no segmentation; expected an outline")
@@ -63,9 +68,17 @@ def read_shape(values: Mapping[str, Any], size_hw: tuple[int, int]) -> Shape:
         code = "region-no-pixel" if inside else "region-outside"
         raise Problem(code, f"{len(polygons)} polygon(s), {len(points)} points; expected to cover a pixel")
     notes = [("region-clipped", f"reaches {reach:.1f} px out of the image; expected 0")] if reach > 1 else []
+    if strays:
+        notes.append(("stray-point", f"{show(strays[0])} beside {len(polygons)} polygon(s); expected 3 points or more"))
     if values.get("isbbox") is True:
         notes.append(("box-as-region", "isbbox is true; expected an outline"))
     return Shape(polygons, None, area, tuple(notes))
+
+
+def _is_stray(item: Any) -> bool:
+    """Whether a polygon is one or two points, which coco-annotator adds by itself where somebody clicks twice."""
+    return (isinstance(item, list) and len(item) in (2, 4)
+            and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in item))
 
 
 def _has_box(values: Mapping[str, Any]) -> bool:
@@ -108,8 +121,11 @@ def _read_rle(given: Mapping[str, Any], size_hw: tuple[int, int]) -> Shape:
     height, width = size_hw
     if given.get("size") != [height, width]:
         raise Problem("rle-invalid", f"RLE size is {show(given.get('size'))}; expected [{height}, {width}]")
+    counts = given.get("counts", "")
+    if isinstance(counts, str) and re.fullmatch(r"b'.*'|b\".*\"", counts, re.DOTALL):  # Python's bytes, written as text
+        counts = _bytes_of(counts)
     try:
-        runs = rle_counts(given.get("counts", ""))
+        runs = rle_counts(counts)
     except DataError as error:
         raise Problem("rle-invalid", f"{error.what}; expected {error.expected}") from None
     total = sum(runs)
@@ -119,4 +135,11 @@ def _read_rle(given: Mapping[str, Any], size_hw: tuple[int, int]) -> Shape:
     area = sum(runs[1::2])
     if not area:
         raise Problem("region-no-pixel", "an RLE without a pixel; expected to cover one")
-    return Shape(None, {"size": [height, width], "counts": given["counts"]}, area)
+    return Shape(None, {"size": [height, width], "counts": counts}, area)
+
+
+def _bytes_of(text: str) -> str:
+    try:
+        return str(ast.literal_eval(text), "ascii")
+    except (ValueError, SyntaxError) as error:
+        raise Problem("rle-invalid", f"RLE counts are {show(text)}; expected a compressed RLE") from error

@@ -10,9 +10,10 @@ from pathlib import Path
 from ..core.config import ChosenConfig, TrainConfig, parse_size
 from ..core.errors import ArtifactError, ConfigError
 from ..core.host import share_cores
-from ..core.run import RunPaths, find_json, read_run
+from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
+from ..formats.labels import find_labels
 from ..networks.pretrained import read_pretrained
 from .earlier import as_started, like, recipe_of, run_of, split_of, survey_of
 from .recipe import Choice, choose, default_architecture, machine
@@ -74,7 +75,7 @@ def make_plan(config: TrainConfig) -> Plan:
     folder = Path(config.img_path)
     if not folder.is_dir():
         raise ConfigError(f"img_path {config.img_path!r} is no folder", "the folder of the images", "check the path")
-    json_path = Path(config.json_path) if config.json_path else find_json(folder)
+    json_path = Path(config.json_path) if config.json_path else find_labels(folder).path
     config = dataclasses.replace(config, img_dir_name=config.data_set, json_path=str(json_path))
     paths = RunPaths(Path(config.result), config.data_set, config.model_name)
     status = read_run(paths)["status"] if paths.run_json.is_file() else "absent"

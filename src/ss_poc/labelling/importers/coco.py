@@ -11,7 +11,7 @@ from ...core.run import find_json
 from ...data.dataset import Dataset, Sample, load_coco
 from ...formats.coco import read_coco
 from ...formats.coco_rules import Problem
-from ...formats.find_file import find_file
+from ...formats.find_file import Photographs
 from ..folder import EXPORTS, photographs_of
 from ..model import Image, Region
 from .moved import Moved, copy_photograph
@@ -69,10 +69,10 @@ def _place(json_path: Path, opened: Path, folder: Path) -> Path:
               if place.is_dir()]
 
     def count(place: Path) -> int:
-        found = 0
+        found, photographs = 0, Photographs(place)
         for entry in images:
             with contextlib.suppress(Problem):
-                find_file(entry, place.resolve())
+                photographs.find(entry)
                 found += 1
         return found
 

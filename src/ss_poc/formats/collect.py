@@ -1,0 +1,90 @@
+"""Images and regions of a label file of any format, put together as a COCO json would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .coco import Annotation, Category, Coco, ImageEntry
+
+__all__ = ["Collected", "circle", "ellipse", "flat", "rectangle"]
+
+# Corners of the polygon that stands for a circle or an ellipse: its area is 0.2 % too small.
+CORNERS = 64
+
+
+@dataclass
+class Collected:
+    """Gathers images and regions in the order in which a reader meets them.
+
+    Attributes:
+        colors: labels in their order, each with its `#rrggbb` colour or "". Labels that come up later follow, by name.
+    """
+
+    colors: Mapping[str, str] = field(default_factory=dict)
+    _images: list[ImageEntry] = field(default_factory=list)
+    _regions: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+
+    def image(self, file_name: str, size_hw: Sequence[int] | None = None) -> int:
+        """Add an image, and return its id.
+
+        Args:
+            file_name: as the label file gives it.
+            size_hw: (height, width) in pixels; None where the label file gives none.
+        """
+        number = len(self._images) + 1
+        size = (int(size_hw[0]), int(size_hw[1])) if size_hw and all(size_hw) else None
+        self._images.append(ImageEntry(number, file_name, None, size))
+        return number
+
+    def region(self, image: int, label: str, **values: Any) -> None:
+        """Add a region to an image.
+
+        Args:
+            image: id of the image.
+            label: name of its class.
+            values: as an annotation of COCO has them: `segmentation`, polygons in pixels or an RLE; or `bbox` where the
+                tool says no more; or `unusable`, a sentence on what was drawn instead.
+        """
+        self._regions.append((image, str(label).strip(), values))
+
+    def coco(self) -> Coco:
+        """Return all of it."""
+        met = {label for _, label, _ in self._regions} - set(self.colors)
+        labels = [*self.colors, *sorted(met)]
+        categories = tuple(Category(number, label, self.colors.get(label) or None, False)
+                           for number, label in enumerate(labels, 1))
+        ids = {category.name: category.id for category in categories}
+        annotations = tuple(Annotation(number, image, ids[label], values)
+                            for number, (image, label, values) in enumerate(self._regions, 1))
+        return Coco(tuple(self._images), categories, annotations)
+
+
+def rectangle(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
+    """Return a rectangle as COCO polygons; corners in pixels, in any order."""
+    left, right = sorted((float(left), float(right)))
+    top, bottom = sorted((float(top), float(bottom)))
+    return [[left, top, right, top, right, bottom, left, bottom]]
+
+
+def circle(x: float, y: float, radius: float) -> list[list[float]]:
+    """Return a circle as COCO polygons; centre and radius in pixels."""
+    return ellipse(x, y, radius, radius)
+
+
+def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[list[float]]:
+    """Return an ellipse, turned clockwise by `degrees`, as COCO polygons; centre and radii in pixels."""
+    angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    across, down = float(radius_x) * np.cos(angles), float(radius_y) * np.sin(angles)
+    turn = np.deg2rad(float(degrees))
+    points = np.stack([float(x) + across * np.cos(turn) - down * np.sin(turn),
+                       float(y) + across * np.sin(turn) + down * np.cos(turn)], axis=1)
+    return [points.round(3).ravel().tolist()]
+
+
+def flat(points: Iterable[Sequence[float]]) -> list[float]:
+    """Return points (x, y) as COCO writes a polygon: x, y, x, y, …"""
+    return [float(value) for point in points for value in point[:2]]

@@ -1,0 +1,150 @@
+"""The door to all label formats: which one a file or a folder holds, and its images and regions.
+
+A new format is a file in `readers`, and a row of `READERS` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ArtifactError
+from ..core.files import read_json
+from .coco import Coco, read_coco
+from .coco_rules import Finding, finding
+from .readers.cvat_xml import is_cvat_xml, read_cvat_xml
+from .readers.kaggle_csv import is_run_lengths, read_run_lengths
+from .readers.label_studio_json import is_label_studio, read_label_studio
+from .readers.labelme import is_labelme, read_labelme
+from .readers.masks import find_masks, read_masks
+from .readers.supervisely import is_supervisely, read_supervisely
+from .readers.via import is_via, read_via
+from .readers.yolo import find_yolo, read_yolo
+
+__all__ = ["LabelSource", "find_labels", "read_labels"]
+
+Read = Callable[[Path, Path, list[Finding]], Coco]
+
+COCO = "COCO json"
+READERS: dict[str, Read] = {
+    COCO: lambda path, _, findings: read_coco(path, findings),
+    "labelme": read_labelme, "YOLO segmentation": read_yolo, "CVAT for images": read_cvat_xml,
+    "Label Studio": read_label_studio, "VIA": read_via, "Supervisely": read_supervisely,
+    "csv of run lengths": read_run_lengths, "masks": read_masks}
+
+# A json over this size is taken for COCO unread: the others write one for each photograph.
+LARGEST_LOOK = 200_000_000
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Where labels are.
+
+    Attributes:
+        kind: key of READERS.
+        path: the file, or the folder.
+        why: what it was told by.
+        value: what a json holds, read while its format was told.
+    """
+
+    kind: str
+    path: Path
+    why: str
+    value: Any = field(default=None, repr=False, compare=False)
+
+
+def find_labels(source: Path) -> LabelSource:
+    """Tell which labels a file or a folder holds.
+
+    A folder's newest `.exports/*.json` comes first, as an annotator of ours writes it.
+
+    Raises:
+        ArtifactError: there are none, or those of several formats.
+    """
+    if source.is_file():
+        # A json that is none of the others is checked as COCO, which says what is wrong with it.
+        found = [item for item in (_file(source, COCO),) if item]
+    else:
+        exports = [path for path in source.glob(".exports/*.json") if not path.name.startswith(".")]
+        if exports:
+            newest = max(exports, key=lambda path: (path.stat().st_mtime_ns, path.name))
+            return LabelSource(COCO, newest, "the newest export of the annotator")
+        found = list(_folder(source))
+    kinds = {item.kind for item in found}
+    if len(kinds) > 1:
+        raise ArtifactError(f"{source} holds labels of several formats: {', '.join(sorted(kinds))}", "one of them",
+                            "--json_path names the file or the folder that counts")
+    if not found:
+        raise ArtifactError(f"no labels in {source}", ", ".join(READERS),
+                            "export the labels in the annotator, or set --json_path")
+    return found[0]
+
+
+def read_labels(source: Path, photos: Path, findings: list[Finding]) -> Coco:
+    """Read labels of any format as the entries of a COCO json.
+
+    Args:
+        source: file or folder.
+        photos: folder of the photographs.
+        findings: gets what is left out; "json-unreadable" where nothing can be read.
+    """
+    try:
+        found = find_labels(source)
+        if found.kind == COCO:
+            return read_coco(found.path, findings, found.value)
+        findings.append(finding("labels-read", found.path.name, f"{found.kind}, told by {found.why}"))
+        return READERS[found.kind](found.path, photos, findings)
+    except (ArtifactError, OSError) as error:
+        detail = f"{error.what}; expected {error.expected}" if isinstance(error, ArtifactError) else str(error)
+        findings.append(finding("json-unreadable", source.name, detail))
+        return Coco()
+
+
+def _folder(folder: Path) -> Iterator[LabelSource]:
+    """Labels of a folder, told by what lies in it; COCO's files, of which a tool may write one a split, count once."""
+    if found := find_yolo(folder):
+        yield LabelSource("YOLO segmentation", found, "names of classes, and txt files in `labels`")
+        return
+    if found := find_masks(folder):
+        yield LabelSource("masks", found, f"pictures in {found.name}")
+        return
+    if any(folder.glob("*/ann/*.json")) or any(folder.glob("ann/*.json")):
+        yield LabelSource("Supervisely", folder, "json files in `ann`")
+        return
+    seen = set()
+    for path in _files(folder):
+        try:
+            item = _file(path)
+        except ArtifactError:
+            continue  # a damaged one among many; its reader names it
+        if item and item.kind == "labelme":
+            item = LabelSource("labelme", folder, f"json files such as {path.name}")
+        if item and item.kind not in seen:
+            seen.add(item.kind)
+            yield item
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in ("_annotations.coco.json", "annotations/*.json", "*.xml", "*.csv", "*.json", "*/*.json"):
+        found = [path for path in sorted(folder.glob(pattern)) if not path.name.startswith(".") and path.is_file()]
+        yield from found[:3]  # the others are alike
+
+
+def _file(path: Path, unknown: str = "") -> LabelSource | None:
+    """What a file holds; None where it is none of ours. `unknown`: what a json is that is none of the others."""
+    if is_cvat_xml(path):
+        return LabelSource("CVAT for images", path, "an xml with annotations")
+    if is_run_lengths(path):
+        return LabelSource("csv of run lengths", path, "a csv with EncodedPixels")
+    if path.suffix.lower() != ".json":
+        return None
+    value: Any = read_json(path) if path.stat().st_size < LARGEST_LOOK else {"images": []}
+    for kind, tells in (("labelme", is_labelme), ("Label Studio", is_label_studio), ("VIA", is_via),
+                        ("Supervisely", is_supervisely)):
+        if tells(value):
+            return LabelSource(kind, path, f"what {path.name} holds")
+    if unknown or (isinstance(value, dict) and ("images" in value or "annotations" in value)):
+        return LabelSource(COCO, path, f"what {path.name} holds", value)
+    return None

@@ -1,0 +1,218 @@
+"""Masks: a picture beside each photograph whose pixels name the class.
+
+* Pascal VOC: `SegmentationClass` beside `JPEGImages`; a palette, 255 for the rim that counts for no class.
+* CVAT "Segmentation mask": the same with colours, and `labelmap.txt` that names them.
+* MVTec AD: `ground_truth/LABEL/000_mask.png` for `test/LABEL/000.png`; photographs under `good` are clean.
+* Index masks (0, 1, 2, …) and masks of one class (0 and any other value) in a folder `masks` beside `images`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ...core.errors import ArtifactError, ImageError
+from ...core.images import SUFFIXES, header, turn
+from ...core.masks import encode_rle
+from ..coco import Coco
+from ..coco_rules import Finding, Problem, finding
+from ..collect import Collected
+
+__all__ = ["find_masks", "read_masks"]
+
+FOLDERS = ("SegmentationClass", "ground_truth", "masks", "Masks", "mask", "annotations", "labels")
+# Names of folders that say what is in them, not which photograph.
+PLACES = {*FOLDERS, "JPEGImages", "images", "Images", "photos", "img", "imgs", "test", "train", "val", "valid", "data"}
+ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation")
+VOID = 255
+MOST_CLASSES = 64
+
+
+def find_masks(folder: Path) -> Path | None:
+    """Return the folder that holds masks by its name, `folder` itself or one in it, if there is one."""
+    places = [*(folder / name for name in FOLDERS), *([folder] if folder.name in FOLDERS else ())]
+    return next((place for place in places if place.is_dir() and any(_pictures(place))), None)
+
+
+def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
+    """Read a folder of masks, and `labelmap.txt` in it or beside it.
+
+    Args:
+        source: the folder of the masks.
+        photos: folder of the photographs; masks among them are told from photographs by their folder.
+        findings: gets masks without a photograph, and those that do not fit.
+
+    Raises:
+        ArtifactError: masks are colour pictures, and nothing names their colours.
+    """
+    colors = _labelmap(source)
+    by_label = source.name == "ground_truth"
+    shown = {name: _key(PurePosixPath(name)) for name in _pictures(photos) if source not in (photos / name).parents}
+    masks: dict[str, list[Path]] = {name: [] for name in shown if by_label and "good" in PurePosixPath(name).parts}
+    files = list(_pictures(source))
+    for name in files:
+        try:
+            masks.setdefault(_photo_of(name, shown), []).append(source / name)
+        except Problem as problem:
+            findings.append(finding(problem.code, name, problem.detail))
+    photographs = []
+    for name in sorted(masks):
+        try:
+            photographs.append(_read(photos / name, name, masks[name], source if by_label else None, colors))
+        except (ImageError, Problem) as error:
+            found = error if isinstance(error, Problem) else Problem("image-unreadable", error.what)
+            findings.append(finding(found.code, name, found.detail))
+    return replace(_named(photographs, colors, findings), masks=frozenset(source / name for name in files))
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photograph with an RLE for each label, or for each number where nothing names it."""
+
+    name: str
+    size_hw: tuple[int, int]
+    planes: tuple[tuple[str | int, dict[str, Any]], ...]
+
+
+def _named(photographs: Sequence[_Photo], colors: Mapping[tuple[int, ...], str], findings: list[Finding]) -> Coco:
+    """Put photographs together. What a number means follows from the numbers of all masks."""
+    met = {label for photo in photographs for label, _ in photo.planes if isinstance(label, int)}
+    classes = met - {VOID} or met  # 255 beside others is VOC's rim around each object
+    found = Collected({name: f"#{bytes(color).hex()}" for color, name in colors.items() if any(color)})
+    for photo in photographs:
+        image = found.image(photo.name, photo.size_hw)
+        for label, rle in photo.planes:
+            if isinstance(label, int) and label not in classes:
+                findings.append(finding("void-pixels", photo.name, f"pixels are {VOID}; expected the number of a "
+                                                                   "class"))
+            else:
+                name = label if isinstance(label, str) else "defect" if len(classes) == 1 else f"class {label}"
+                found.region(image, name, segmentation=rle)
+    return found.coco()
+
+
+def _pictures(folder: Path) -> Iterator[str]:
+    """Posix paths of the pictures below a folder, hidden ones left out."""
+    for path in sorted(folder.rglob("*")):
+        steps = path.relative_to(folder).parts
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not any(step.startswith(".") for step in steps):
+            yield path.relative_to(folder).as_posix()
+
+
+def _key(name: PurePosixPath) -> tuple[str, ...]:
+    """What a mask and its photograph share: their folders, less those that say what is in them, and their stem."""
+    stem = next((name.stem.removesuffix(ending) for ending in ENDINGS if name.stem.endswith(ending)), name.stem)
+    return (*(step for step in name.parts[:-1] if step not in PLACES), stem)
+
+
+def _photo_of(name: str, shown: Mapping[str, tuple[str, ...]]) -> str:
+    """Name of the photograph of a mask: the one whose last folders and stem are the same, as many as there are."""
+    asked = _key(PurePosixPath(name))
+    best, most = [], 0
+    for photo, key in shown.items():
+        shared = len(os.path.commonprefix([asked[::-1], key[::-1]]))
+        if shared > most:
+            best, most = [photo], shared
+        elif shared and shared == most:
+            best.append(photo)
+    if not best:
+        raise Problem("file-missing", f"there is no photograph for the mask {name}")
+    if len(best) > 1:
+        raise Problem("file-ambiguous", f"the mask {name} may be that of {', '.join(best[:5])}")
+    return best[0]
+
+
+def _labelmap(source: Path) -> dict[tuple[int, ...], str]:
+    """Names by colour, from CVAT's `labelmap.txt`: name:r,g,b:parts:actions."""
+    files = (place / "labelmap.txt" for place in (source, source.parent))
+    path = next((file for file in files if file.is_file()), None)
+    colors = {}
+    for line in path.read_text(encoding="utf-8-sig").splitlines() if path else ():
+        name, _, rest = line.partition(":")
+        values = rest.partition(":")[0].split(",")
+        if not line.startswith("#") and len(values) == 3 and all(value.strip().isdigit() for value in values):
+            colors[tuple(int(value) for value in values)] = name
+    return colors
+
+
+def _read(path: Path, name: str, masks: Sequence[Path], labels_in: Path | None,
+          colors: Mapping[tuple[int, ...], str]) -> _Photo:
+    """Read the masks of a photograph.
+
+    Raises:
+        Problem: a mask cannot be read, or has another size.
+        ImageError: the photograph cannot be read.
+    """
+    size_hw, orientation = header(path)
+    upright_hw = size_hw[::-1] if orientation > 4 else size_hw
+    planes: list[tuple[str | int, np.ndarray]] = []
+    for mask in masks:
+        values = _values(mask, bool(colors))
+        if values.shape[:2] != upright_hw and values.shape[:2] == size_hw:
+            values = turn(values, orientation)  # it was drawn before the photograph was turned
+        if values.shape[:2] != upright_hw:
+            raise Problem("size-mismatch", f"the mask {mask.name} is {values.shape[0]}x{values.shape[1]}, the "
+                                           f"photograph {upright_hw[0]}x{upright_hw[1]} (height x width); expected "
+                                           "the same")
+        if labels_in:
+            planes.append((mask.relative_to(labels_in).parts[0], values > 0))
+        else:
+            planes += _by_color(mask, values, colors) if values.ndim == 3 else _by_value(mask, values)
+    return _Photo(name, upright_hw, tuple((label, encode_rle(plane)) for label, plane in planes if plane.any()))
+
+
+def _by_color(path: Path, values: np.ndarray,
+              colors: Mapping[tuple[int, ...], str]) -> Iterator[tuple[str, np.ndarray]]:
+    known = np.zeros(values.shape[:2], bool)
+    for color, label in colors.items():
+        plane = np.all(values == color, axis=2)
+        known |= plane
+        if any(color):
+            yield label, plane
+    if not known.all():
+        met = values[~known][0].tolist()
+        raise Problem("file-unreadable", f"the mask {path.name} holds the colour {met}, which labelmap.txt "
+                                         "does not name")
+
+
+def _by_value(path: Path, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    met = [value for value in np.unique(values).tolist() if value]
+    if len(met) > MOST_CLASSES:
+        raise Problem("file-unreadable", f"the mask {path.name} holds {len(met)} values; expected 0 and the numbers "
+                                         "of classes")
+    for value in met:
+        yield value, values == value
+
+
+def _values(path: Path, colored: bool) -> np.ndarray:
+    """Pixels of a mask: (H, W) numbers of classes, or (H, W, 3) colours where a labelmap names them."""
+    try:
+        with Image.open(path) as picture:
+            if colored:
+                return np.array(picture.convert("RGB"))
+            if picture.mode in ("P", "L", "1", "I", "I;16"):
+                values = np.array(picture).astype(np.int32)
+            else:
+                values = _grey(np.array(picture.convert("RGBA")), path)
+            return (values > 127).astype(np.int32) if picture.format in ("JPEG", "MPO") else values
+    except (OSError, UnidentifiedImageError) as error:
+        raise Problem("file-unreadable", f"the mask {path.name}: {error}") from error
+
+
+def _grey(values: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers of a colour picture: of its alpha where that alone differs, of its red where all colours are grey."""
+    red, green, blue, alpha = np.moveaxis(values.astype(np.int32), -1, 0)
+    if np.ptp(red) == np.ptp(green) == np.ptp(blue) == 0 and alpha.min() < VOID:
+        return alpha
+    noise = 2 if path.suffix.lower() in (".jpg", ".jpeg") else 0
+    if max(np.abs(red - green).max(), np.abs(red - blue).max()) > noise:
+        raise ArtifactError(f"the mask {path} is a colour picture", "numbers of classes in grey, or a labelmap.txt "
+                            "that names the colours",
+                            "export \"Segmentation mask\" of CVAT with its labelmap.txt, or COCO")
+    return red
