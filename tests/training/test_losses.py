@@ -10,7 +10,7 @@ import pytest
 from ss_poc.core.config import LOSSES
 from ss_poc.core.errors import ConfigError
 from ss_poc.training import losses
-from ss_poc.training.losses import SegmentationScore, loss_function
+from ss_poc.training.losses import loss_function
 
 import tensorflow as tf  # isort: skip  (after ss_poc.training.losses, which quietens it)
 
@@ -163,63 +163,3 @@ def test_every_loss_of_the_settings_is_known_and_no_other():
     with pytest.raises(ConfigError, match="loss is 'dice'") as refused:
         loss_function("dice")
     assert all(name in refused.value.expected for name in LOSSES)
-
-
-# --- scores
-
-
-def score(kind: str, classes: int, *batches: tuple[np.ndarray, np.ndarray]) -> float:
-    watched = SegmentationScore(kind, classes)
-    for true, probability in batches:
-        watched.update_state(true, probability)
-    return float(watched.result())
-
-
-# Class 0: 1 common pixel, 2 + 2 in the first batch, 0 + 2 in the second; class 1: one pixel, found, in the second.
-FIRST = (batch([[1, 1, 0], [0, 0, 0]], np.zeros((2, 3))), batch([[0.9, 0.2, 0.7], [0, 0, 0]], np.zeros((2, 3))))
-SECOND = (batch(np.zeros((2, 3)), [[0, 0, 0], [0, 0, 1]]), batch([[0.6, 0, 0], [0.5, 0, 0]], [[0, 0, 0], [0, 0.49, 1]]))
-
-
-@pytest.mark.parametrize(("kind", "expected"), [("dice", (2 / 6 + 1) / 2), ("iou", (1 / 5 + 1) / 2)])
-def test_a_score_adds_up_batches_and_averages_classes(kind, expected):
-    assert score(kind, 2, FIRST, SECOND) == pytest.approx(expected)
-    assert score(kind, 2, SECOND, FIRST) == pytest.approx(expected)
-    assert score(kind, 2, tuple(np.concatenate(pair) for pair in zip(FIRST, SECOND, strict=True))) == pytest.approx(
-        expected)
-
-
-@pytest.mark.parametrize(("kind", "expected"), [("dice", 2 / 4), ("iou", 1 / 3)])
-def test_a_class_neither_there_nor_predicted_takes_no_part(kind, expected):
-    assert score(kind, 2, FIRST) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("kind", ["dice", "iou"])
-def test_nothing_there_and_nothing_predicted_is_1(kind):
-    empty = np.zeros((1, 2, 3, 2), np.float32)
-    assert score(kind, 2) == 1 and score(kind, 2, (empty, empty)) == 1
-    assert score(kind, 2, (empty, empty + 0.49)) == 1
-
-
-@pytest.mark.parametrize("kind", ["dice", "iou"])
-def test_a_false_alarm_of_a_class_that_is_never_there_is_0(kind):
-    empty = np.zeros((1, 2, 3, 1), np.float32)
-    assert score(kind, 1, (empty, empty + 0.5)) == 0
-    assert score(kind, 1, (empty + 1, empty)) == 0
-    assert score(kind, 1, (empty + 1, empty + 0.5)) == 1
-
-
-def test_a_score_can_start_anew():
-    watched = SegmentationScore("dice", 2)
-    watched.update_state(*SECOND)
-    watched.reset_state()
-    assert float(watched.result()) == 1
-    watched.update_state(*FIRST)
-    assert float(watched.result()) == pytest.approx(0.5) and watched.name == "dice"
-
-
-def test_counts_beyond_what_a_float32_can_hold_stay_exact():
-    watched = SegmentationScore("iou", 1)
-    watched.both.assign([2.0**25])
-    watched.total.assign([2.0**26])
-    watched.update_state(batch([[1, 0, 0]]), batch([[1, 0, 0]]))
-    assert watched.both.numpy().tolist() == [2**25 + 1] and watched.total.numpy().tolist() == [2**26 + 2]

@@ -64,7 +64,7 @@ class Prediction:
     def objects(self) -> list[dict[str, Any]]:
         """Return the connected components of every class.
 
-        Each is a dict: `label`, `score` (its highest probability, 0..1), `area` in pixels, and `bbox` as
+        Each is a dict: `label`, `score` (mean probability of its pixels, 0..1), `area` in pixels, and `bbox` as
         [x, y, width, height] in pixels.
         """
         return [{"label": self.labels[channel], **item} for channel, probability in self.marked.items()

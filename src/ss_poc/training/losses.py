@@ -1,6 +1,7 @@
-"""Losses to train with and scores to watch meanwhile.
+"""Losses to train with.
 
-Shapes: `true` and `probability` are (N, H, W, C) float32, true in {0, 1}, probability in 0..1, one channel a class.
+Shapes: `true` and `probability` are (N, H, W, C) float32 in 0..1, one channel a class. `true` holds fractions where
+masks were shrunk to the network's output.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from ..core.config import LOSSES
 from ..core.errors import ConfigError
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 
-import keras  # noqa: E402  isort: skip
 from keras import ops  # noqa: E402  isort: skip
 
-__all__ = ["SegmentationScore", "loss_function"]
+__all__ = ["loss_function"]
 
 EPSILON = 1e-6
 SPACE = (0, 1, 2)
@@ -155,35 +155,3 @@ def loss_function(name: str) -> Loss:
         raise ConfigError(f"loss is {name!r}", "one of " + ", ".join(LOSSES))
     chosen = known[name]
     return lambda true, probability: chosen(pooled(true, probability), probability)
-
-
-class SegmentationScore(keras.metrics.Metric):
-    """Dice or IoU at threshold 0.5 over everything seen so far, averaged over classes.
-
-    Intersections and sums are added up over all images first (the data-set level score); a class with neither a true
-    nor a predicted pixel so far does not take part; 1 if none does.
-
-    Args:
-        kind: "dice" or "iou".
-        classes: number of classes.
-    """
-
-    def __init__(self, kind: str, classes: int) -> None:
-        super().__init__(name=kind)
-        self.kind = kind
-        # Pixel counts of an epoch outgrow the 24 bits of a float32.
-        self.both = self.add_weight(name="both", shape=(classes,), initializer="zeros", dtype="float64")
-        self.total = self.add_weight(name="total", shape=(classes,), initializer="zeros", dtype="float64")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        predicted = ops.cast(y_pred >= 0.5, "float32")
-        true = ops.cast(y_true, "float32")
-        self.both.assign_add(ops.cast(ops.sum(true * predicted, axis=SPACE), "float64"))
-        self.total.assign_add(ops.cast(ops.sum(true, axis=SPACE) + ops.sum(predicted, axis=SPACE), "float64"))
-
-    def result(self) -> Any:
-        whole = self.total if self.kind == "dice" else self.total - self.both
-        part = 2 * self.both if self.kind == "dice" else self.both
-        present = ops.cast(whole > 0, "float64")
-        mean = ops.sum(part / ops.maximum(whole, 1.0) * present) / ops.maximum(ops.sum(present), 1.0)
-        return ops.where(ops.sum(present) > 0, mean, 1.0)
