@@ -86,7 +86,8 @@ class TrainConfig(RunConfig):
     """Settings of `python -m ss_poc.train`; those that are None are chosen, see `ss_poc.training.recipe`."""
 
     img_dir_name: str | None = setting(None, "name of the data set under result/", unset="last name in img_path")
-    json_path: str | None = setting(None, "COCO json", unset="the newest .exports/*.json of img_path")
+    json_path: str | None = setting(None, "labels, a file or a folder of any format in docs/data.md",
+                                      unset="the newest .exports/*.json of img_path, else the labels found in it")
     img_path: str = setting("coco-annotator/datasets/demo", "folder of the images")
     budget: str | None = setting(None, "time to train in, such as 15m, 90s or 2h; epoch and patience are then ignored",
                                  unset="none: epochs are counted")

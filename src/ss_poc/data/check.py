@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ss_poc.data", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check a data set", allow_abbrev=False)
-    check.add_argument("json", type=Path, help="COCO json")
+    check.add_argument("json", type=Path, help="labels: a COCO json, or a file or a folder of another format")
     check.add_argument("img_path", type=Path, help="folder of the images")
     check.add_argument("--output", type=_picture_path, default=Path("check.jpg"),
                        help="picture to write, .jpg or .png (default: %(default)s)")
