@@ -29,7 +29,7 @@ from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
 from ..core.text_table import figure, text_table
-from ..data.dataset import Sample, load_coco
+from ..data.dataset import Sample, load_trained
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
 from .verdict import NEVER, Point, choose, curve
@@ -51,7 +51,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
     run = Run.read(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
-    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    dataset = load_trained(run)
     samples = dataset.samples_of(run.split.valid)
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)

@@ -38,11 +38,15 @@ class ReceivedImage:
         data: content of the file.
         rgb: (H, W, 3) uint8, turned as the EXIF orientation says.
         orientation: EXIF orientation of the file, 1 to 8.
+        wide: whether the file has more than 8 bits a value.
+        warnings: what is odd about its values.
     """
 
     data: bytes
     rgb: np.ndarray
     orientation: int
+    wide: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Collector:
@@ -146,6 +150,6 @@ def _uncertainty(path: Path) -> float:
 def _stored(image: ReceivedImage) -> tuple[str, bytes]:
     """Suffix and content: the file as it came where annotators show it as we see it, else a PNG of it."""
     suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(image.data[:3], "")
-    if suffix and image.orientation == 1:
+    if suffix and image.orientation == 1 and not image.wide:
         return suffix, image.data
     return ".png", encode_image(image.rgb, ".png")

@@ -31,6 +31,9 @@ __all__ = ["claim_folder", "main", "train"]
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "segmentation-models", "efficientnet", "albumentations",
             "opencv-python-headless", "numpy", "pycocotools")
 
+# Findings that concern many photographs at once: said before those of single ones.
+OF_THE_SET = ("exif-unsure", "bit-depth")
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
@@ -85,7 +88,7 @@ def claim_folder(plan: Plan) -> None:
         data={"name": dataset.name, "json_path": data_path(paths, str(config.json_path)),
               "img_path": data_path(paths, config.img_path), "fingerprint": dataset.fingerprint,
               "images": len(dataset.samples), "labels": dataset.labels, "colors": dataset.colors,
-              "category_ids": dataset.category_ids,
+              "category_ids": dataset.category_ids, "bit_depth": dataset.bit_depth,
               "findings": dict(Counter(finding.code for finding in dataset.findings))},
         survey=plan.survey, recipe=[row.row() for row in plan.recipe], split=plan.split)
 
@@ -104,7 +107,7 @@ def _versions() -> dict[str, str]:
 def _say(plan: Plan) -> None:
     """Print what the check of the data found, the split, the settings and what becomes of the weights."""
     config, dataset, split = plan.config, plan.dataset, plan.split
-    for finding in dataset.findings[:10]:
+    for finding in sorted(dataset.findings, key=lambda item: item.code not in OF_THE_SET)[:10]:
         print(f"note: {finding.where}: {finding.detail} ({finding.action})")
     if len(dataset.findings) > 10:
         print(f"note: … and {len(dataset.findings) - 10} more; "

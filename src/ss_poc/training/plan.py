@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.config import ChosenConfig, TrainConfig, parse_size
 from ..core.errors import ArtifactError, ConfigError
 from ..core.host import share_cores
+from ..core.model_spec import FULL_DEPTH
 from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
@@ -80,8 +81,10 @@ def make_plan(config: TrainConfig) -> Plan:
     paths = RunPaths(Path(config.result), config.data_set, config.model_name)
     status = read_run(paths)["status"] if paths.run_json.is_file() else "absent"
     _check_folder(paths, config, status)
-    dataset = load_coco(json_path, folder, progress=True)
-    if status != "absent" and (config.resume or config.reuse):
+    goes_on = status != "absent" and (config.resume or config.reuse)
+    bit_depth = read_run(paths)["data"].get("bit_depth", FULL_DEPTH) if goes_on else None
+    dataset = load_coco(json_path, folder, True, config.exif_labels, bit_depth)
+    if goes_on:
         return _going_on(paths, config, dataset, finished=status == "finished")
     return _anew(paths, config, dataset)
 
@@ -123,6 +126,8 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     gpus = _gpus(config)
     chosen, rows = choose(config, survey, [sample.size_hw for sample in dataset.samples], machine(len(gpus)))
     _check_network(chosen, paths)
+    if dataset.wide:
+        rows.append(Choice("bit_depth", str(dataset.bit_depth), f"bits that {dataset.wide} photographs of 16 bits use"))
     return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
 
 
