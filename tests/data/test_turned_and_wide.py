@@ -134,6 +134,30 @@ def test_labels_that_could_mean_either_are_counted_and_what_is_assumed_is_said(f
                               "of 2 others, 1 of them as stored. --exif_labels shown or stored decides")
 
 
+@pytest.mark.parametrize("decided", ["auto", "shown", "stored"])
+def test_labels_that_name_no_size_are_decided_on_where_the_photograph_is_not_square_too(folder, decided):
+    turned(folder, 6, (4, 6))
+    for key in ("height", "width"):
+        del folder.value["images"][-1][key]
+    dataset = load_coco(folder.save(), folder.root, exif_labels=decided)
+    mark = ["...#", "...#"] if decided == "stored" else ["##..", "...."]
+    assert channels(dataset.samples[-1], 1) == [[*mark, "....", "....", "....", "...."]]
+    assert [item.code for item in dataset.findings] == ["exif-unsure"] * (decided == "auto")
+
+
+def test_a_folder_of_masks_is_decided_on_alike(tmp_path):
+    (tmp_path / "masks").mkdir()
+    exif, mask = Image.Exif(), np.zeros((4, 6), np.uint8)
+    exif[0x0112], mask[0, :2] = 3, 255
+    for name in ("a", "b"):
+        Image.fromarray(np.full((4, 6, 3), ord(name), np.uint8)).save(tmp_path / f"{name}.png", exif=exif)
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    shown, stored = (load_coco(tmp_path / "masks", tmp_path, exif_labels=decided) for decided in ("auto", "stored"))
+    assert channels(shown.samples[0], 1) == [STORED[4, 6]] and channels(stored.samples[0], 1) == [SHOWN[3, (4, 6)]]
+    assert [[item.code for item in found.findings] for found in (shown, stored)] == [
+        ["labels-read", "exif-unsure"], ["labels-read"]]
+
+
 @pytest.mark.parametrize("decided", ["shown", "stored"])
 def test_once_decided_nothing_is_said(folder, decided):
     turned(folder, 3, (4, 6))
