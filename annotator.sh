@@ -18,10 +18,10 @@ examples:
        sh annotator.sh new photos --labels scratch,pit:#00ff00
        sh annotator.sh import photos masks.zip --labels scratch,pit
        sh annotator.sh propose photos 20 v_1
-       HOST=0.0.0.0 ANNOTATOR=label-studio sh annotator.sh
+       ANNOTATOR_HOST=0.0.0.0 ANNOTATOR=label-studio sh annotator.sh
 
 variables: ANNOTATOR (coco-annotator or label-studio; default: the tool used before, the first time coco-annotator if Docker runs),
-ANNOTATOR_PORT (8890), HOST (127.0.0.1; 0.0.0.0 lets other machines in), SERVICE (http://127.0.0.1:8892, which proposes)
+ANNOTATOR_PORT (8890), ANNOTATOR_HOST (127.0.0.1; 0.0.0.0 lets other machines in), SERVICE (http://127.0.0.1:8892, which proposes)
 TEXT
 }
 

@@ -21,15 +21,24 @@ choose_tool() {
         say "labels made with $used stay there: sh annotator.sh export NAME before you change, import NAME FILE after"
 }
 
+# kept NAME: what the account's file says of NAME: all that follows its first =, whatever it is. It is read, never run.
+kept() { sed -n "s/^$1=//p" "$state/account" | head -n 1; }
+
 # Name, password and secrets: made once, in a file that nobody else may read.
 account() {
     if [ ! -f "$state/account" ]; then
+        case ${ANNOTATOR_LOGIN:-}${ANNOTATOR_PASSWORD:-} in
+        *"
+"*) fail "ANNOTATOR_LOGIN or ANNOTATOR_PASSWORD has a line break" "choose one without" ;;
+        esac
         random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
         (umask 077 && mkdir -p "$state" && printf 'ANNOTATOR_LOGIN=%s\nANNOTATOR_PASSWORD=%s\nANNOTATOR_TOKEN=%s\nANNOTATOR_SECRET=%s\n' \
             "${ANNOTATOR_LOGIN:-admin@localhost.local}" "${ANNOTATOR_PASSWORD:-$(random 9)}" "$(random 20)" "$(random 24)" >"$state/account")
         fresh=yes
     fi
-    # shellcheck source=/dev/null
-    . "$state/account"
+    ANNOTATOR_LOGIN=$(kept ANNOTATOR_LOGIN) ANNOTATOR_PASSWORD=$(kept ANNOTATOR_PASSWORD)
+    ANNOTATOR_TOKEN=$(kept ANNOTATOR_TOKEN) ANNOTATOR_SECRET=$(kept ANNOTATOR_SECRET)
+    [ -n "$ANNOTATOR_LOGIN" ] && [ -n "$ANNOTATOR_PASSWORD" ] && [ -n "$ANNOTATOR_TOKEN" ] && [ -n "$ANNOTATOR_SECRET" ] ||
+        fail "$state/account lacks a value" "bring it back from a backup, or remove it: a new account is made"
     export ANNOTATOR_LOGIN ANNOTATOR_PASSWORD ANNOTATOR_TOKEN ANNOTATOR_SECRET
 }

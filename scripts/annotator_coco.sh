@@ -6,6 +6,8 @@ is_up() { [ -n "$(docker ps -q --filter label=com.docker.compose.project=ss-poc-
 up() {
     trouble=$(stack_trouble)
     [ -z "$trouble" ] || fail "coco-annotator cannot be started: $trouble" "put that right, or label with Label Studio: ANNOTATOR=label-studio"
+    ANNOTATOR_HOST=$(listen_on ANNOTATOR_HOST "${ANNOTATOR_HOST:-}" 127.0.0.1)
+    export ANNOTATOR_HOST
     said=$(compose up -d 2>&1) || {
         compose down >/dev/null 2>&1 || true
         case $said in
@@ -62,7 +64,7 @@ driver() {
         set -- "$@" "$word"
     done
     docker run --rm --network host --user "$(container_user)" --env PYTHONPATH=src --env ANNOTATOR_LOGIN --env ANNOTATOR_PASSWORD \
-        --mount "$(here coco-annotator/datasets)" ${one:+--mount "type=bind,source=$one,target=$one,readonly"} \
-        ${other:+--mount "type=bind,source=$other,target=$other,readonly"} --entrypoint .venv/bin/python "$image" \
+        --mount "$(here coco-annotator/datasets)" ${one:+--mount "$(bind "$one" "$one" readonly)"} \
+        ${other:+--mount "$(bind "$other" "$other" readonly)"} --entrypoint .venv/bin/python "$image" \
         -m ss_poc.annotator --tool "$tool" --url "http://127.0.0.1:$port" "$@"
 }

@@ -32,7 +32,7 @@ up() {
         fail "port $port is taken by $owner" "stop that program, or label elsewhere: ANNOTATOR_PORT=8891 sh annotator.sh"
     mkdir -p "$home"
     first=$([ -f "$home/label_studio.sqlite3" ] || printf ' (the first time takes a minute or two)')
-    host=${HOST:-127.0.0.1}
+    host=$(listen_on ANNOTATOR_HOST "${ANNOTATOR_HOST:-}" 127.0.0.1)
     (run_studio "$host") &
     echo "$!" >"$state/pid"
     printf 'starting Label Studio on port %s%s ' "$port" "$first" && tries=0
@@ -69,9 +69,14 @@ backup() {
 restore() {
     [ -f "${1:-}" ] || fail "there is no file ${1:-}" "name the file that sh annotator.sh backup wrote"
     ! is_up || fail "Label Studio runs" "sh annotator.sh stop"
-    rm -rf "$state/restored" && mkdir -p "$state/restored"
-    tar -C "$state/restored" -xzf "$1" && [ -f "$state/restored/label-studio/label_studio.sqlite3" ] ||
+    unpack=$(find_python)
+    rm -rf "$state/restored" && (umask 077 && mkdir -p "$state/restored")
+    "$unpack" scripts/unpack_backup.py "$1" "$state/restored" ||
         fail "$1 is no backup of Label Studio, or damaged" "name the file that sh annotator.sh backup wrote"
+    chmod 600 "$state/restored/account"
+    # Label Studio takes every line of it for a variable; one is its own.
+    settings=$state/restored/label-studio/.env
+    [ ! -f "$settings" ] || { kept_settings=$(sed -n '/^SECRET_KEY=/p' "$settings") && say "$kept_settings" >"$settings"; }
     if [ -e "$home" ]; then rm -rf "$home-before" && mv "$home" "$home-before" && say "the labels of before are now in $home-before"; fi
     mv "$state/restored/label-studio" "$home" && mv "$state/restored/account" "$state/account" && rm -rf "$state/restored"
     say "label-studio" >"$state/tool"

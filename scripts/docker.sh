@@ -20,6 +20,17 @@ base_trouble() {
         say "the image $BASE_IMAGE is neither here nor can it be pulled (BASE_IMAGE names another, docker load brings one)"
 }
 
+# field NAME=VALUE: a field of --mount or --secret, which are lines of CSV: a path may hold commas and quotes.
+field() {
+    case $1 in
+    *[,\"]*) printf '"%s"' "$(printf '%s' "$1" | sed 's/"/""/g')" ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
+# bind SOURCE TARGET [readonly]: a file or folder that a container sees, for --mount.
+bind() { printf 'type=bind,%s,%s%s\n' "$(field "source=$1")" "$(field "target=$2")" "${3:+,$3}"; }
+
 # Once, where scripts call each other.
 say_mode() { [ -n "${MODE_SAID:-}" ] || say "$1"; }
 

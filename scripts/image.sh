@@ -25,7 +25,7 @@ build_image() (
     DOCKER_BUILDKIT=1 docker build --progress plain -f "$dockerfile" --target "$target" -t "$tag" \
         --label "ss-poc.inputs=$inputs" --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "WHEELS=$wheels" \
         --build-arg "VERSION=${version:-}" --build-arg HTTP_PROXY --build-arg HTTPS_PROXY --build-arg NO_PROXY \
-        --secret "id=pip_conf,src=$scratch/pip_conf" ${EXTRA_CA:+--secret "id=ca,src=$EXTRA_CA"} \
+        --secret "id=pip_conf,$(field "src=$scratch/pip_conf")" ${EXTRA_CA:+--secret "id=ca,$(field "src=$EXTRA_CA")"} \
         ${BUILD_NETWORK:+--network "$BUILD_NETWORK"} . >"$scratch/log" 2>&1 &
     watch_build "$!" "$scratch/log" || build_failed "$scratch/log"
     # What the new image replaced would lie about without a name.
@@ -65,10 +65,10 @@ wheelhouse() {
         # shellcheck disable=SC2086  # a list of names
         (umask 077 && pip_conf >wheelhouse/.pip_conf && trap 'rm -f wheelhouse/.pip_conf' EXIT &&
             docker run --rm --user "$(container_user)" --env HOME=/tmp --env HTTP_PROXY --env HTTPS_PROXY --env NO_PROXY \
-                --mount "type=bind,source=$(pwd),target=/app,readonly" --workdir /app \
-                --mount "type=bind,source=$(pwd)/wheelhouse,target=/app/wheelhouse" \
-                --mount "type=bind,source=$(pwd)/wheelhouse/.pip_conf,target=/run/secrets/pip_conf,readonly" \
-                ${EXTRA_CA:+--mount "type=bind,source=$EXTRA_CA,target=/run/secrets/ca,readonly"} \
+                --mount "$(bind "$(pwd)" /app readonly)" --workdir /app \
+                --mount "$(bind "$(pwd)/wheelhouse" /app/wheelhouse)" \
+                --mount "$(bind "$(pwd)/wheelhouse/.pip_conf" /run/secrets/pip_conf readonly)" \
+                ${EXTRA_CA:+--mount "$(bind "$EXTRA_CA" /run/secrets/ca readonly)"} \
                 "$BASE_IMAGE" sh scripts/wheels.sh $files)
     else
         # shellcheck disable=SC2086

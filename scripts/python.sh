@@ -17,6 +17,21 @@ wrong_call() {
     exit 2
 }
 
+# listen_on NAME VALUE DEFAULT: the address to listen on: VALUE, which the variable NAME has; else HOST, its old name, where that
+# is an address (conda's compilers put the kind of the machine there, shells its name); else DEFAULT.
+listen_on() {
+    case ${HOST:-} in
+    localhost) old=$HOST ;;
+    *[!0-9a-fA-F.:]*) old='' ;;
+    *.*.*.* | *:*:*) old=$HOST ;;
+    *) old='' ;;
+    esac
+    if [ -z "$2" ] && [ -n "$old" ]; then
+        printf 'HOST=%s is understood, but it is the old name: say %s=%s\n' "$old" "$1" "$old" >&2
+    fi
+    if [ -n "$2" ]; then say "$2"; else say "${old:-$3}"; fi
+}
+
 # end_group PID SECONDS: ask a process to end, wait until its whole group is gone, and make it go after so many seconds.
 end_group() {
     kill -TERM "$1" && waited=0

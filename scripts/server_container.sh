@@ -34,21 +34,22 @@ launch() {
     for setting in $(settings); do set -- -e "$setting" "$@"; done
     if [ -d coco-annotator/datasets ]; then # Label Studio asks it about photographs by their place in there
         set -- -e "SS_POC_LABEL_STUDIO_FILES=${SS_POC_LABEL_STUDIO_FILES:-/app/coco-annotator/datasets}" \
-            --mount "type=bind,source=$(pwd)/coco-annotator/datasets,target=/app/coco-annotator/datasets,readonly" "$@"
+            --mount "$(bind "$(pwd)/coco-annotator/datasets" /app/coco-annotator/datasets readonly)" "$@"
     fi
     if [ -n "${COLLECT:-}" ]; then
         mkdir -p "$collected"
         set -- -e "SS_POC_COLLECT_PATH=/app/$collected" \
-            --mount "type=bind,source=$(pwd)/$collected,target=/app/$collected" "$@"
+            --mount "$(bind "$(pwd)/$collected" "/app/$collected")" "$@"
     fi
     if [ "$target" = gpu ]; then set -- --gpus all "$@"; fi
+    host=$(listen_on SERVER_HOST "${SERVER_HOST:-}" 0.0.0.0)
     # Versions are exchanged inside, so it sees all of them; it can write nothing but its state, and memory.
     said=$(docker run -d --name "$container" --label "ss-poc.folder=$(pwd)" \
-        --publish "${HOST:-0.0.0.0}:$port:8892" --user "$(container_user)" --restart unless-stopped --stop-timeout 80 \
+        --publish "$host:$port:8892" --user "$(container_user)" --restart unless-stopped --stop-timeout 80 \
         --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --pids-limit 512 --memory "${SERVER_MEMORY:-2g}" \
         --cpus "${SERVER_CPUS:-$(nproc)}" --log-opt max-size=10m --log-opt max-file=6 \
-        --mount "type=bind,source=$(pwd)/$state,target=/state" \
-        --mount "type=bind,source=$(pwd)/deploy/KerasSegmentationService,target=/app/deploy/KerasSegmentationService,readonly" \
+        --mount "$(bind "$(pwd)/$state" /state)" \
+        --mount "$(bind "$(pwd)/deploy/KerasSegmentationService" /app/deploy/KerasSegmentationService readonly)" \
         "$@" 2>&1) || not_started "$said"
     printf 'starting version %s on port %s ' "$version" "$port" && tries=0
     until is_ready; do

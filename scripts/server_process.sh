@@ -37,10 +37,11 @@ wait_free_port() {
 launch() {
     mkdir -p "$state"
     # What fell over (a reboot, kill -9) had a version before it: rollback still knows it.
+    host=$(listen_on SERVER_HOST "${SERVER_HOST:-}" 0.0.0.0)
     previous=$(sed -n 's/.*"previous": "\([^"]*\)".*/\1/p' "$state/served.json" 2>/dev/null || true)
     SS_POC_COLLECT_PATH="${SS_POC_COLLECT_PATH:-$(pwd)/coco-annotator/datasets/collected}" \
         SS_POC_LABEL_STUDIO_FILES="${SS_POC_LABEL_STUDIO_FILES:-$(pwd)/coco-annotator/datasets}" \
-        nohup setsid "$server" "$supervisor" run "$state" --host "${HOST:-0.0.0.0}" --port "$port" \
+        nohup setsid "$server" "$supervisor" run "$state" --host "$host" --port "$port" \
         --python "$server" --version "$version" --previous "$previous" >"$state/start.log" 2>&1 </dev/null &
     starting=$!
     printf 'starting version %s on port %s ' "$version" "$port" && tries=0

@@ -33,7 +33,7 @@ check_flags() {
 }
 
 # here FOLDER [readonly]: a folder of the project, for --mount.
-here() { say "type=bind,source=$(pwd)/$1,target=/app/$1${2:+,$2}"; }
+here() { bind "$(pwd)/$1" "/app/$1" ${2:+"$2"}; }
 
 # project_python ARGUMENT… : Python with the packages of training, in whichever mode; may write data sets.
 project_python() {
@@ -52,8 +52,8 @@ train_in_container() {
     while IFS= read -r file; do
         case $file in
         '' | coco-annotator/datasets/* | result/*) ;;
-        /*) set -- --mount "type=bind,source=$file,target=$file,readonly" "$@" ;;
-        *) set -- --mount "type=bind,source=$(pwd)/$file,target=/app/$file,readonly" "$@" ;;
+        /*) set -- --mount "$(bind "$file" "$file" readonly)" "$@" ;;
+        *) set -- --mount "$(here "$file" readonly)" "$@" ;;
         esac
     done <<TEXT
 $(value reads)
@@ -80,13 +80,14 @@ stop_training() {
 # Curves of all runs, in a browser.
 board() {
     port=${PORT:-6006}
+    host=$(listen_on BOARD_HOST "${BOARD_HOST:-}" 127.0.0.1)
     choose_mode ss-poc-trainer:cpu
     say "curves: http://127.0.0.1:$port/   (end it with Ctrl-C)"
     if [ "$mode" = docker ]; then
         prepare_container
-        exec docker run --rm --user "$(container_user)" --publish "${HOST:-127.0.0.1}:$port:6006" \
+        exec docker run --rm --user "$(container_user)" --publish "$host:$port:6006" \
             --mount "$(here result readonly)" --entrypoint .venv/bin/tensorboard "$image" --logdir result --bind_all
     fi
     training_env
-    exec .venv/bin/tensorboard --logdir result --host "${HOST:-127.0.0.1}" --port "$port"
+    exec .venv/bin/tensorboard --logdir result --host "$host" --port "$port"
 }
