@@ -45,6 +45,7 @@ _main() {
     . scripts/image.sh
     . scripts/training.sh
     require_curl
+    sh trainer.sh check "$@"
     started=$(date +%s)
     choose_mode ss-poc-trainer:cpu
     export MODE="$mode" MODE_SAID=yes

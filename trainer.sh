@@ -21,6 +21,7 @@ usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME
                      [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored]
                      [any other flag of `python -m ss_poc.train`]
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
+       sh trainer.sh check [flags]    say what is wrong with flags, and train nothing
        sh trainer.sh wheelhouse   fill wheelhouse/ with all packages, for a machine without internet
 
 Trains on labelled photographs, exports the model, finds the best post-processing and the fastest engine, writes a
@@ -30,6 +31,7 @@ report and packages the model. Without img_path it draws a demo data set and tra
   --overwrite   throw away an earlier run of this name
 MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 GPU=yes gives containers the GPU, GPU=no does not.
+OVERWRITE=yes replaces what another data set has under this version in deploy/.
 TEXT
 }
 
@@ -51,10 +53,10 @@ with_settings() {
         ${exif_labels:+--exif_labels "$exif_labels"} "$@"
 }
 
-# stage NUMBER MODULE: a step after training, on the run that it wrote.
+# stage NUMBER MODULE [FLAG]: a step after training, on the run that it wrote.
 stage() {
     say "$1 $2"
-    project_python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version"
+    project_python -m "ss_poc.$2" --result "$result" --img_dir_name "$data_set" --model_name "$version" ${3:+"$3"}
 }
 
 all_stages() {
@@ -64,7 +66,8 @@ all_stages() {
     stage 3/6 post_processing
     stage 4/6 optimise
     stage 5/6 report
-    stage 6/6 bento_deploy
+    if [ "${OVERWRITE:-}" = yes ]; then set -- --overwrite; else set --; fi
+    stage 6/6 bento_deploy "$@"
     say "$result/$data_set/segment/$version" >result/.latest_run
     say "done. Open $result/$data_set/segment/$version/valid/report.html, then serve it: service_version=$version sh server.sh"
 }
@@ -76,14 +79,20 @@ _main() {
     . scripts/image.sh
     . scripts/training.sh
     . scripts/labels.sh
+    . scripts/bento.sh
     for flag; do
         case $flag in -h | --help) usage; exit 0 ;; esac
     done
-    case ${1:-} in board | wheelhouse) "$1"; return ;; esac
+    case ${1:-} in
+    board | wheelhouse) "$1"; return ;;
+    check) shift && check "$@"; return ;;
+    esac
     demo_budget "$@"
     choose_mode ss-poc-trainer:cpu
+    [ "$mode" = image ] || check "$@"
     prepare with_settings check_flags "$@"
     result=$(value result) data_set=$(value data_set) version=$(value version)
+    [ "$mode" = image ] || require_own "$data_set" "$version"
     [ -n "$json_path" ] || offer_export "$(value img_path)"
     [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi

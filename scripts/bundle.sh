@@ -20,10 +20,12 @@ load() {
     version=${image#ss-poc-serve:} bento="deploy/KerasSegmentationService/segment/${image#ss-poc-serve:}"
     [ "$version" != "$image" ] || fail "$file holds ${image:-no image}, not one of ours" "name the file that sh server.sh bundle wrote"
     say "loaded the image $image"
+    scratch=deploy/.loaded
     # Out of the image, so that deploy and rollback find the version here as well.
     mkdir -p deploy/KerasSegmentationService/segment
-    from=$(docker create "$image") && rm -rf "deploy/.loaded"
-    docker cp "$from:/app/$bento" deploy/.loaded >/dev/null && docker rm "$from" >/dev/null
-    rm -rf "$bento" && mv deploy/.loaded "$bento"
+    from=$(docker create "$image") && rm -rf "$scratch"
+    docker cp "$from:/app/$bento" "$scratch" >/dev/null && docker rm "$from" >/dev/null
+    require_own "$(data_set_of "$scratch")" "$version"
+    rm -rf "$bento" && mv "$scratch" "$bento"
     start
 }

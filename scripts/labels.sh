@@ -18,7 +18,8 @@ offer_export() {
 # propose_labels NAME [N] [VERSION]: a trained version orders the photographs without labels and proposes regions on the first N.
 # Labels are exported first: the export tells which photographs have some.
 propose_labels() {
-    name=$1 count=${2:-20} version=${3:-v_1}
+    name=${1#coco-annotator/datasets/} count=${2:-20} version=${3:-v_1}
+    name=${name%/} # tab completion adds the /
     folder=coco-annotator/datasets/$name run=result/$name/segment/$version
     is_up || fail "$tool does not run" "sh annotator.sh"
     [ -d "$folder" ] || fail "there is no folder $folder" "sh annotator.sh new $name --labels scratch,pit"

@@ -15,7 +15,8 @@ usage: sh server.sh [start | deploy NAME | rollback | stop | status | logs [-f]]
   status    show what is served on the port; exit 0 if it answers, 3 if nothing does
   logs      show the log of the service; -f follows it
   bundle    write the image of a version and its checksum into files, for a host without internet
-  load      check a file that bundle wrote, load it, and serve its version
+  load      check a file that bundle wrote, load it, and serve its version; OVERWRITE=yes replaces a version of the same
+            name of another data set
 MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 TEXT
 }
@@ -72,6 +73,7 @@ _main() {
     . scripts/docker.sh
     . scripts/image.sh
     . scripts/served.sh
+    . scripts/bento.sh
     read_arguments "$@"
     bento="deploy/KerasSegmentationService/segment/$version" state="deploy/.server/$port"
     server_mode

@@ -54,6 +54,8 @@ status() {
     if is_running && is_ready; then
         say "http://127.0.0.1:$port/ ($(owner))"
         ask status
+        name=$(curl -sf -m 2 "http://127.0.0.1:$port/readyz" | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p')
+        [ -z "$name" ] || say "data set: $name" # models packaged earlier do not tell
     elif is_running; then
         say "$(owner) runs on port $port but does not answer"
         exit 3

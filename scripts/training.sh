@@ -64,7 +64,7 @@ TEXT
     trap stop_training INT TERM HUP
     docker run --rm --name "$container" --user "$(container_user)" --cap-drop ALL --security-opt no-new-privileges \
         ${TRAINER_MEMORY:+--memory "$TRAINER_MEMORY"} ${TRAINER_CPUS:+--cpus "$TRAINER_CPUS"} \
-        --mount "$(here coco-annotator/datasets readonly)" --mount "$(here result)" --mount "$(here deploy)" "$@" &
+        --mount "$(here coco-annotator/datasets readonly)" --mount "$(here result)" --mount "$(here deploy)" --env OVERWRITE "$@" &
     wait "$!"
 }
 

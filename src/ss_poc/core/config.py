@@ -234,6 +234,7 @@ class DeployConfig(RunConfig):
     """Settings of `python -m ss_poc.bento_deploy`."""
 
     deploy: str = setting("deploy", "folder of all Bentos")
+    overwrite: bool = setting(False, "replace a Bento of another data set that has this name")
 
 
 @dataclass(frozen=True)
@@ -320,6 +321,12 @@ def format_size(size_hw: Sequence[int]) -> str:
     return f"{size_hw[0]}x{size_hw[1]}"
 
 
+def _within(path: str) -> str:
+    """A folder as the scripts compare it: no `/` at its end, and below the current folder without the way to there."""
+    folder = Path(path)
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Check flags of train; print `result`, `data_set`, `version`, `img_path` and a `reads` for each path that training
     reads, as KEY=VALUE lines.
@@ -335,8 +342,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if weights and weights.parent.name == "model":  # in its run's folder, which says what the weights are for
         weights = weights.parents[1]
     reads = [str(path) for path in (config.img_path, config.json_path, config.augmentation, weights) if path]
-    lines = [("result", config.result), ("data_set", config.data_set), ("version", config.model_name),
-             ("img_path", config.img_path), *(("reads", path) for path in reads)]
+    lines = [("result", str(Path(config.result))), ("data_set", config.data_set), ("version", config.model_name),
+             ("img_path", _within(config.img_path)), *(("reads", path) for path in reads)]
     for key, value in lines:
         if len(value.splitlines()) != 1:
             raise ConfigError(f"{key} is {value!r}", "one line of text", "rename the file or folder")

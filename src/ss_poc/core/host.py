@@ -7,12 +7,17 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["cores", "free_memory", "give_memory_back", "share_cores"]
+from .errors import ModelError
+
+__all__ = ["cores", "free_memory", "give_memory_back", "require_processor", "share_cores"]
 
 # On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
 FEW_CORES = 2
 
 CGROUP, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
+# What TensorFlow's wheels are compiled for on x86, by the kernel's words. Without one of them it ends the process.
+TENSORFLOW_NEEDS = {"pni": "SSE3", "ssse3": "SSSE3", "sse4_1": "SSE4.1", "sse4_2": "SSE4.2", "avx": "AVX"}
 
 
 def cores() -> int:
@@ -34,6 +39,22 @@ def share_cores() -> None:
     if cores() <= FEW_CORES:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(cores()))
+
+
+def require_processor() -> None:
+    """Check that this processor has what TensorFlow, which must not be loaded yet, is compiled for.
+
+    Raises:
+        ModelError: it lacks an instruction set.
+    """
+    lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
+    missing = [name for flag, name in TENSORFLOW_NEEDS.items() if flags is not None and flag not in flags]
+    if missing:
+        raise ModelError(f"this processor has no {', '.join(missing)}",
+                         f"a processor with {', '.join(TENSORFLOW_NEEDS.values())}, which TensorFlow is compiled for",
+                         "train on another machine; in a virtual machine, give it the processor of its host "
+                         "(QEMU: -cpu host). Serving needs no TensorFlow")
 
 
 def free_memory() -> int:

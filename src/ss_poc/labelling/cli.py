@@ -59,10 +59,15 @@ def _parser() -> argparse.ArgumentParser:
         command = subcommands.add_parser(verb.name, help=verb.meaning, description=verb.run.__doc__,
                                          epilog=f"examples:\n{examples}",
                                          formatter_class=argparse.RawDescriptionHelpFormatter)
-        command.add_argument("name", metavar="NAME", help="of the data set")
+        command.add_argument("name", metavar="NAME", type=_named, help="of the data set, or its folder in --datasets")
         command.set_defaults(run=verb.run)
         _arguments(command, verb.name)
     return parser
+
+
+def _named(text: str) -> str:
+    """A data set's name, of the name or of the folder as tab completion writes it."""
+    return text.removeprefix("coco-annotator/datasets/").rstrip("/")
 
 
 def _verbs() -> tuple[_Verb, ...]:

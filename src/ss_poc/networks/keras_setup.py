@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from ..core.host import require_processor
+
 # TensorFlow prints these on every start, whatever its log level is; a user can do nothing about them.
 NOISE = ("absl::InitializeLog()", "oneDNN custom operations are on", "optimized to use available CPU instructions",
          "To enable the following instructions:")
@@ -34,6 +36,7 @@ def _without_noise() -> Iterator[None]:
 
 # Its errors reach us as exceptions; what it logs besides ("E0000 … DT_INT32 …") only alarms. 0 shows all of it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+require_processor()  # TensorFlow would end the process, and its last words with it
 with _without_noise():
     import keras
 

@@ -59,7 +59,7 @@ def export(paths: RunPaths) -> ModelSpec:
         folder.mkdir()
         convert(model, folder / GRAPH_FILE)
         difference = compare(folder / GRAPH_FILE, images, reference)
-        spec = ModelSpec(data.name, paths.model_name, tuple(data.labels), tuple(data.colors),
+        spec = ModelSpec(paths.img_dir_name, paths.model_name, tuple(data.labels), tuple(data.colors),
                          tuple(data.category_ids), size_hw,
                          f"{config.architecture}/{run.encoder or default_encoder(config.architecture)}",
                          sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth)

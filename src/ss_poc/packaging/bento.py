@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -15,8 +16,8 @@ from typing import Any
 from ..core.config import DeployConfig
 from ..core.deployed import SERVICE, deploy_folder
 from ..core.errors import ArtifactError
-from ..core.files import atomic_path
-from ..core.model_spec import read_spec
+from ..core.files import atomic_path, read_json, write_json
+from ..core.model_spec import SPEC_FILE, read_spec
 from ..core.rules_file import RULES_JSON, read_rules, write_rules
 from ..core.run import Run, RunPaths
 from ..core.settings import from_flags
@@ -34,23 +35,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     config = from_flags(DeployConfig, argv, "Package a run as a Bento.", examples=__doc__)
     paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
-    deploy(paths, Path(config.deploy))
+    deploy(paths, Path(config.deploy), config.overwrite)
 
 
-def deploy(paths: RunPaths, root: Path) -> Path:
+def deploy(paths: RunPaths, root: Path, overwrite: bool = False) -> Path:
     """Write `<root>/KerasSegmentationService/segment/<model_name>/`, in place of one of that name.
+
+    Args:
+        paths: the run.
+        root: folder of all Bentos.
+        overwrite: whether a Bento of another data set may be replaced.
 
     Returns:
         The Bento's folder.
 
     Raises:
-        ArtifactError: the run was not exported or searched, or its graph is damaged.
+        ArtifactError: the run was not exported or searched, its graph is damaged, or the name has a Bento of another
+            data set.
     """
+    target = deploy_folder(root, paths.model_name)
+    if not overwrite:
+        _require_own(target, paths)
     spec, rules = read_spec(paths.export), read_rules(paths.rules)
     if [rule.label for rule in rules] != list(spec.labels):
         raise ArtifactError(f"{paths.rules} is for {[rule.label for rule in rules]}",
                             f"the model's {list(spec.labels)}", "run the search again")
-    target = deploy_folder(root, paths.model_name)
     # Not below `root`: BentoML refuses to read files in a hidden folder, and a visible one would be litter there.
     with tempfile.TemporaryDirectory(prefix="ss-poc-build-") as scratch, atomic_path(target) as folder:
         source = Path(scratch) / "src"
@@ -60,6 +69,8 @@ def deploy(paths: RunPaths, root: Path) -> Path:
         models.mkdir(exist_ok=True)
         for file in paths.export.iterdir():
             shutil.copy2(file, models / file.name)
+        # Runs that were exported by earlier versions have the name of their folder of photographs here.
+        write_json(models / SPEC_FILE, dataclasses.replace(spec, name=paths.img_dir_name))
         write_rules(models / RULES_JSON, rules)
         if paths.operating_point.is_file():
             shutil.copy2(paths.operating_point, models)
@@ -67,6 +78,15 @@ def deploy(paths: RunPaths, root: Path) -> Path:
         (folder / "Dockerfile").symlink_to(Path("env") / "docker" / "Dockerfile")
     print(f"packaged → {target}", flush=True)
     return target
+
+
+def _require_own(target: Path, paths: RunPaths) -> None:
+    """Raise ArtifactError where a Bento is of another data set than the run."""
+    file = target / "models" / SPEC_FILE
+    there = read_json(file).get("name") if file.is_file() else None
+    if there not in (None, paths.img_dir_name):
+        raise ArtifactError(f"{target} is of the data set {there}", f"a Bento of {paths.img_dir_name}, or none",
+                            "train under another --model_name, or replace it: --overwrite (OVERWRITE=yes for scripts)")
 
 
 def _stage(source: Path) -> None:

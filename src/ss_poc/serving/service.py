@@ -118,7 +118,8 @@ class Readiness:
         life, served = STATE.life, STATE.served
         body: dict[str, Any] = {"ready": life.takes_requests, "draining": life.draining}
         if served:
-            body |= {"version": served.predictor.spec.version, "engine": served.predictor.engine,
+            spec = served.predictor.spec
+            body |= {"name": spec.name, "version": spec.version, "engine": served.predictor.engine,
                      "engines_refused": served.predictor.refused}
         await JSONResponse(body, 200 if body["ready"] else 503)(scope, receive, send)
 

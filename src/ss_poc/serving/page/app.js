@@ -183,7 +183,7 @@ function showModel() {
   const { info } = state;
   document.title = $("#name").textContent = `${info.name} ${info.version}`;
   $("#model-line").textContent = `${info.labels.length} ${word("classes").toLowerCase()} · ${info.engine}`;
-  const rows = { [word("version")]: info.version, [word("network")]: info.network, [word("engine")]: info.engine,
+  const rows = { [word("data_set")]: info.name, [word("version")]: info.version, [word("network")]: info.network, [word("engine")]: info.engine,
     [word("input")]: `${info.size_hw.join(" × ")} px` + (info.scale ? ` · ×${info.scale}` : ` (${word("whole")})`),
     [word("limits")]: `${(info.limits.bytes / 2 ** 20).toFixed(0)} MiB, ${(info.limits.pixels / 1e6).toFixed(0)} ${word("megapixels")}` };
   $("#card").replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
