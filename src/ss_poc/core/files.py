@@ -16,8 +16,8 @@ from typing import Any
 
 from .errors import ArtifactError
 
-__all__ = ["atomic_path", "read_csv", "read_json", "remove_leftovers", "sha256_file", "write_csv", "write_json",
-           "write_text"]
+__all__ = ["atomic_path", "read_csv", "read_json", "remove_leftovers", "replace_folder", "sha256_file", "write_csv",
+           "write_json", "write_text"]
 
 
 @contextmanager
@@ -31,8 +31,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if temporary.is_file():
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-        if temporary.is_dir() and path.is_dir():
-            _exchange_folder(temporary, path)
+        if temporary.is_dir():
+            replace_folder(temporary, path, path.with_name(f".{os.getpid()}.tmp.old.{path.name}"))
         else:
             os.replace(temporary, path)
     finally:
@@ -46,13 +46,18 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _exchange_folder(temporary: Path, path: Path) -> None:
-    # No folder can take the place of another that has something in it: the old one is moved aside first.
-    aside = path.with_name(f".{os.getpid()}.tmp.old.{path.name}")
+def replace_folder(new: Path, path: Path, aside: Path) -> None:
+    """Put the folder `new` in the place of the folder `path`, if there is one: it lies in `aside` until it is removed.
+
+    No folder can be renamed to one that has something in it. All three are in one folder.
+    """
+    if not path.is_dir():
+        os.replace(new, path)
+        return
     _remove(aside)
     os.replace(path, aside)
     try:
-        os.replace(temporary, path)
+        os.replace(new, path)
     except OSError:
         os.replace(aside, path)
         raise
