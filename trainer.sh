@@ -25,7 +25,7 @@ Trains on labelled photographs, exports the model, finds the best post-processin
 report and packages the model. Without img_path it draws a demo data set and trains on that.
   --reuse       use a finished run of this name, or continue an interrupted one
   --resume      continue an interrupted run of this name
-  --overwrite   throw away an earlier run of this name
+  --overwrite   replace an earlier run of this name when the new one is finished
 MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 GPU=yes gives containers the GPU, GPU=no does not.
 TEXT
@@ -81,7 +81,7 @@ _main() {
     choose_mode ss-poc-trainer:cpu
     prepare with_settings check_flags "$@"
     result=$(value result) data_set=$(value data_set) version=$(value version)
-    [ -n "$json_path" ] || offer_export "$(value img_path)"
+    [ "$(value export)" = no ] || offer_export "$(value img_path)"
     [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }

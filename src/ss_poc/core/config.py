@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
+from .files import read_json
 from .host import cores
 from .settings import check_bounds, from_flags, setting
 
@@ -137,7 +138,7 @@ class TrainConfig(RunConfig):
                                    unset="a quarter of what is free", old_unset=0)
     resume: bool = setting(False, "go on after the last whole epoch of this run")
     reuse: bool = setting(False, "use a finished run of this name, go on with an interrupted one")
-    overwrite: bool = setting(False, "throw away an earlier run of the same name")
+    overwrite: bool = setting(False, "replace an earlier run of the same name when this one is finished")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,8 +317,8 @@ def format_size(size_hw: Sequence[int]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check flags of train; print `result`, `data_set`, `version`, `img_path` and a `reads` for each path that training
-    reads, as KEY=VALUE lines.
+    """Check flags of train; print `result`, `data_set`, `version`, `img_path`, `export` (no: labels that were exported
+    now would not be used, or be refused) and a `reads` for each path that training reads, as KEY=VALUE lines.
 
     Needs no package.
 
@@ -329,10 +330,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = Path(config.weights) if config.weights and config.weights.endswith(".keras") else None
     if weights and weights.parent.name == "model":  # in its run's folder, which says what the weights are for
         weights = weights.parents[1]
-    reads = [str(path) for path in (config.img_path, config.json_path, config.augmentation, weights) if path]
+    earlier = _json_of_earlier(config)
+    json_path = config.json_path or (earlier if earlier and Path(earlier).is_file() else None)
+    reads = [str(path) for path in (config.img_path, json_path, config.augmentation, weights) if path]
     lines = [("result", config.result), ("data_set", config.data_set), ("version", config.model_name),
-             ("img_path", config.img_path), *(("reads", path) for path in reads)]
+             ("img_path", config.img_path), ("export", "no" if config.json_path or earlier else "yes"),
+             *(("reads", path) for path in reads)]
     for key, value in lines:
         if len(value.splitlines()) != 1:
             raise ConfigError(f"{key} is {value!r}", "one line of text", "rename the file or folder")
     print(*(f"{key}={value}" for key, value in lines), sep="\n")
+
+
+def _json_of_earlier(config: TrainConfig) -> str | None:
+    """The COCO json of the run that is gone on with or used, as its run.json holds it; None where there is none."""
+    from .run import RunPaths  # which imports this module
+
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name)
+    for run_json in (paths.replacement.run_json, paths.run_json):
+        if (config.resume or config.reuse) and run_json.is_file():
+            return str(read_json(run_json)["data"]["json_path"])
+    return None
