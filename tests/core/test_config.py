@@ -271,6 +271,16 @@ def test_labels_are_not_to_be_exported_for_a_run_that_has_its_json(tmp_path, mon
     assert ("reads=labels.json" in lines) == (export == "no" and "--json_path" not in flags)
 
 
+@pytest.mark.parametrize("place", ["a/.exports/coco-1.json", "a", "missing.json"])
+def test_labels_of_an_earlier_run_that_are_missing_or_with_the_images_are_not_read_twice(tmp_path, monkeypatch, capsys,
+                                                                                          place):
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("a/.exports/coco-1.json"), {})
+    write_json(Path("result/a/segment/v_1/run.json"), {"data": {"json_path": place}})
+    main(["--img_path", "a", "--resume"])
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("reads")] == ["reads=a"]
+
+
 def test_the_command_refuses_a_path_with_a_line_break():
     with pytest.raises(ConfigError, match="img_path is"):
         main(["--img_path", "a\nreads=/etc"])

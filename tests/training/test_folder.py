@@ -127,10 +127,10 @@ def test_files_of_a_run_without_its_run_json_are_replaced_only_on_purpose(config
 @pytest.mark.parametrize("name", ["augmentation", "json_path"])
 def test_what_a_run_reads_is_not_replaced_by_it(config, name):
     paths = earlier_run(config, "finished")
-    inside = paths.valid / "mine"
+    inside = paths.valid / "mine.json"
     inside.parent.mkdir()
     inside.write_bytes(Path(make_plan(dataclasses.replace(config, reuse=True)).config.json_path).read_bytes())
-    with pytest.raises(ConfigError, match=f"the {name} .*mine lies in .*v_1, which this run would replace"):
+    with pytest.raises(ConfigError, match=f"the {name} .*mine.json lies in .*v_1, which this run would replace"):
         make_plan(dataclasses.replace(config, overwrite=True, **{name: str(inside)}))
 
 

@@ -330,9 +330,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = Path(config.weights) if config.weights and config.weights.endswith(".keras") else None
     if weights and weights.parent.name == "model":  # in its run's folder, which says what the weights are for
         weights = weights.parents[1]
-    earlier = _json_of_earlier(config)
-    json_path = config.json_path or (earlier if earlier and Path(earlier).is_file() else None)
-    reads = [str(path) for path in (config.img_path, json_path, config.augmentation, weights) if path]
+    earlier = _labels_of_earlier(config)
+    labels = config.json_path or earlier
+    if earlier and (not earlier.exists() or earlier.resolve().is_relative_to(Path(config.img_path).resolve())):
+        labels = config.json_path  # a mount of its own for what is missing, or seen already, would be an error
+    reads = [str(path) for path in (config.img_path, labels, config.augmentation, weights) if path]
     lines = [("result", config.result), ("data_set", config.data_set), ("version", config.model_name),
              ("img_path", config.img_path), ("export", "no" if config.json_path or earlier else "yes"),
              *(("reads", path) for path in reads)]
@@ -342,12 +344,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(*(f"{key}={value}" for key, value in lines), sep="\n")
 
 
-def _json_of_earlier(config: TrainConfig) -> str | None:
-    """The COCO json of the run that is gone on with or used, as its run.json holds it; None where there is none."""
+def _labels_of_earlier(config: TrainConfig) -> Path | None:
+    """The labels of the run that is gone on with or used, from the project's folder; None where there is none."""
     from .run import RunPaths  # which imports this module
 
     paths = RunPaths(Path(config.result), config.data_set, config.model_name)
     for run_json in (paths.replacement.run_json, paths.run_json):
         if (config.resume or config.reuse) and run_json.is_file():
-            return str(read_json(run_json)["data"]["json_path"])
+            return Path(paths.result.parent, read_json(run_json)["data"]["json_path"])
     return None
