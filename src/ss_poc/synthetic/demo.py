@@ -118,6 +118,7 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
                 shutil.rmtree(path)
         with atomic_path(folder) as temporary:
             _write(temporary, folder.name, images, seed)
+            _is_demo(folder)  # an error where somebody has put something there meanwhile
         print(f"drew {images} pictures into {folder}")
     return folder / ".exports" / JSON_NAME
 
