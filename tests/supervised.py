@@ -1,4 +1,4 @@
-"""A real supervisor that serves versions of a folder; where their workers do not matter, stand-ins that start at once."""
+"""A real supervisor that serves versions of a folder, with stand-ins for their workers where those do not matter."""
 
 from __future__ import annotations
 

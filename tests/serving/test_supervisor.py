@@ -166,7 +166,12 @@ def test_several_workers_share_the_socket_and_their_numbers(bento, tmp_path, lab
         assert len(site.workers()) == 2
         with Load(port, (labelled / "01.png").read_bytes(), 8) as load:
             time.sleep(1)
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+        time.sleep(1)  # twice as long as a worker may take to say that it has nothing to do any more
+        texts = [httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text for _ in range(6)]
+        assert all("\nsegment_queue 0.0\n" in text and "\nsegment_ready 1.0\n" in text for text in texts)
+        text = texts[0]
+        seen = httpx.get(f"http://127.0.0.1:{port}/drift.json", timeout=10).json()["images"]
+        assert seen == len(load.statuses) or seen >= 500
         (line,) = [line for line in text.splitlines()
                    if line.startswith("segment_requests_total") and 'route="/predict",status="200"' in line]
         assert float(line.rsplit(" ", 1)[1]) == len(load.statuses)
