@@ -10,6 +10,7 @@ set -eu
 : "${budget:=}"         # time for the training, such as 15m; empty: training counts epochs (3m on the demo data set)
 : "${epoch:=}"          # highest number of epochs, if there is no budget; empty: 50
 : "${batch_size:=}"     # crops per step; empty: chosen
+: "${exif_labels:=}"    # labels were drawn on photographs as shown or stored, where EXIF turns them; empty: auto
 # ----------------------------------------------------------------------------------------------------------------------
 
 DEMO=coco-annotator/datasets/demo
@@ -17,7 +18,8 @@ DEMO=coco-annotator/datasets/demo
 usage() {
     cat <<'TEXT'
 usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
-                     [--budget 15m | --epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
+                     [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored]
+                     [any other flag of `python -m ss_poc.train`]
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
        sh trainer.sh wheelhouse   fill wheelhouse/ with all packages, for a machine without internet
 
@@ -45,7 +47,8 @@ with_settings() {
     shift
     $command --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
         ${json_path:+--json_path "$json_path"} ${epoch:+--epoch "$epoch"} ${budget:+--budget "$budget"} \
-        ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} "$@"
+        ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} \
+        ${exif_labels:+--exif_labels "$exif_labels"} "$@"
 }
 
 # stage NUMBER MODULE: a step after training, on the run that it wrote.

@@ -52,10 +52,12 @@ def test_trainer_runs_the_stages_in_order_on_one_run(staged):
 def test_flag_beats_environment_and_environment_beats_default(staged):
     _, lines = staged(img_path="p")
     assert "--model_name v_1" in lines[0]
-    assert not any(flag in lines[0] for flag in ("--epoch", "--budget", "--batch_size"))
-    _, lines = staged("--epoch=9", img_path="p", epoch="3", batch_size="2", img_dir_name="mine", json_path="a.json")
+    assert not any(flag in lines[0] for flag in ("--epoch", "--budget", "--batch_size", "--exif_labels"))
+    _, lines = staged("--epoch=9", img_path="p", epoch="3", batch_size="2", img_dir_name="mine", json_path="a.json",
+                      exif_labels="stored")
     words = lines[0].split()
     assert words.index("--epoch=9") > words.index("--epoch")
+    assert "--exif_labels stored" in lines[0] and "--exif_labels" not in lines[1]
     assert "--batch_size 2" in lines[0] and "--img_dir_name mine" in lines[1] and "--json_path a.json" in lines[0]
 
 

@@ -274,7 +274,7 @@ def test_typo_in_a_flag_ends_with_status_2(tmp_path):
 def test_missing_folder_and_missing_json_say_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="is no folder"):
         train(TrainConfig(img_path=str(tmp_path / "none")))
-    with pytest.raises(ArtifactError, match="no COCO json"):
+    with pytest.raises(ArtifactError, match="no labels in"):
         train(TrainConfig(img_path=str(tmp_path)))
 
 

@@ -17,10 +17,10 @@ from .host import cores
 from .settings import check_bounds, from_flags, setting
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS", "PRESETS",
-    "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig",
-    "ReportConfig", "Rule", "SearchConfig", "ServeConfig", "TrainConfig", "format_size", "parse_duration",
-    "parse_fraction", "parse_size",
+    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS",
+    "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig",
+    "PredictConfig", "ReportConfig", "Rule", "SearchConfig", "ServeConfig", "TrainConfig", "format_size",
+    "parse_duration", "parse_fraction", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -32,6 +32,8 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
 LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
 OPTIMIZERS = ("muon", "adamw")
+# What labels refer to where a photograph's EXIF turns it and its size cannot tell; "auto" is "shown", and says so.
+EXIF_LABELS = ("auto", "shown", "stored")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -123,6 +125,9 @@ class TrainConfig(RunConfig):
     group: str | None = setting(None, "regular expression that finds the workpiece's name in a photograph's name: all "
                                       "photographs of one workpiece train, or all of them validate",
                                 unset="each photograph by itself")
+    exif_labels: str = setting("auto", "whether labels were drawn on photographs as shown or as stored, where EXIF "
+                                       "turns them and size cannot tell; auto: as shown, and a note",
+                               choices=EXIF_LABELS)
     patience: int = setting(12, "epochs without progress before training stops", least=1)
     augmentation: str | None = setting(None, "albumentations pipeline as yaml",
                                        unset="flips, turns, scale, light, noise")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .config import ChosenConfig, TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
+from .model_spec import FULL_DEPTH
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
@@ -130,6 +131,7 @@ class RunData:
         images: number of images that train or validate.
         labels, colors, category_ids: one for each class, in channel order.
         findings: how often each kind of finding was met in the labels.
+        bit_depth: bits that the photographs use in files of 16 bits.
     """
 
     name: str = ""
@@ -141,6 +143,7 @@ class RunData:
     colors: Sequence[str] = ()
     category_ids: Sequence[int] = ()
     findings: Mapping[str, int] = field(default_factory=dict)
+    bit_depth: int = FULL_DEPTH
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..core.drawing import contact_sheet, draw_overlay
 from ..core.files import write_csv, write_json
 from ..core.host import cores
 from ..core.images import decode_image, resize_image, save_image
+from ..core.model_spec import FULL_DEPTH
 from ..core.parallel import ahead
 from ..formats.label_studio import controls, interface, results_of
 from .predictor import Prediction, Predictor, coco_document, unsureness
@@ -63,7 +64,8 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
     return looks / max(1e-9, float(np.linalg.norm(looks)))
 
 
-def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str) -> list[Ranked]:
+def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str,
+         bit_depth: int = FULL_DEPTH) -> list[Ranked]:
     """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
@@ -71,12 +73,13 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         folder: the names are relative to it; None for names as they are in `files`.
         predictor: the model, or None for an uncertainty of 0.
         what: text of the progress bar.
+        bit_depth: bits that are used in files of 16 bits.
 
     Raises:
         ImageError: a file cannot be decoded.
     """
     def one(index: int) -> Ranked:
-        image = decode_image(files[index])
+        image = decode_image(files[index], bit_depth=bit_depth)
         unsure = unsureness(predictor.probability(image)) if predictor else 0.0
         name = files[index].relative_to(folder) if folder else files[index]
         return Ranked(name.as_posix(), (image.shape[0], image.shape[1]), unsure, describe(image))
@@ -132,7 +135,7 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
     tasks: list[dict[str, Any]] = []
     pictures: list[np.ndarray] = []
     for item, _ in tqdm(order[:top], desc="propose", unit="image", disable=None):
-        image = decode_image(folder / item.name)
+        image = decode_image(folder / item.name, bit_depth=spec.bit_depth)
         found = predictor.predict(image)
         images.append({"id": len(images) + 1, "file_name": item.name, "height": item.size_hw[0],
                        "width": item.size_hw[1]})

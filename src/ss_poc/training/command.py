@@ -24,6 +24,9 @@ from .recipe import table
 
 __all__ = ["main", "train"]
 
+# Findings that concern many photographs at once: said before those of single ones.
+OF_THE_SET = ("exif-unsure", "bit-depth")
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
@@ -64,7 +67,7 @@ def train(config: TrainConfig, started: float | None = None) -> RunPaths:
 def _say(plan: Plan) -> None:
     """Print what the check of the data found, the split, the settings and what becomes of the weights."""
     config, dataset, split = plan.config, plan.dataset, plan.split
-    for finding in dataset.findings[:10]:
+    for finding in sorted(dataset.findings, key=lambda item: item.code not in OF_THE_SET)[:10]:
         print(f"note: {finding.where}: {finding.detail} ({finding.action})")
     if len(dataset.findings) > 10:
         print(f"note: … and {len(dataset.findings) - 10} more; "

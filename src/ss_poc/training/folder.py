@@ -113,7 +113,8 @@ def put_in_place(paths: RunPaths) -> RunPaths:
 def _kept(folder: Path) -> list[Path]:
     """What no run wrote."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in found if path.name not in WRITTEN and not path.match(".*.tmp.*")]
+    return [path for path in found if path.name not in WRITTEN and not path.match(".*.tmp.*")
+            and not path.match(".*.old.*")]
 
 
 def _aside(paths: RunPaths) -> Path:

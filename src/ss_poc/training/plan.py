@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.config import ChosenConfig, TrainConfig, parse_size
 from ..core.errors import ConfigError
 from ..core.host import share_cores
+from ..core.model_spec import FULL_DEPTH
 from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
@@ -83,7 +84,8 @@ def make_plan(config: TrainConfig) -> Plan:
     going_on = status != "absent" and (config.resume or config.reuse)
     json_path = _json_of(config, paths if going_on and status == "started" else None)
     config = dataclasses.replace(config, img_dir_name=config.data_set, json_path=str(json_path))
-    dataset = load_coco(json_path, folder, progress=True)
+    bit_depth = read_run(paths)["data"].get("bit_depth", FULL_DEPTH) if going_on else None
+    dataset = load_coco(json_path, folder, True, config.exif_labels, bit_depth)
     if going_on:
         return _going_on(paths, config, dataset, finished=status == "finished")
     return _anew(folder_for(final), config, dataset)
@@ -115,6 +117,8 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     chosen, rows = choose(config, survey, [sample.size_hw for sample in dataset.samples], machine(len(gpus)))
     check_inputs(paths, chosen)
     _check_network(chosen)
+    if dataset.wide:
+        rows.append(Choice("bit_depth", str(dataset.bit_depth), f"bits that {dataset.wide} photographs of 16 bits use"))
     return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
 
 

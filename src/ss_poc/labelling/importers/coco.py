@@ -34,7 +34,8 @@ def find_jsons(opened: Path) -> list[Path]:
     return next((paths for pattern in ANNOTATIONS if (paths := sorted(opened.glob(pattern)))), [])
 
 
-def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | None) -> Moved:
+def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | None,
+              exif_labels: str = "auto") -> Moved:
     """Read COCO files, and copy their photographs into the folder of a data set.
 
     Args:
@@ -42,13 +43,15 @@ def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | 
         opened: where they were found.
         folder: of the data set.
         photos: where the photographs are; None to look for them beside the files, then in `folder`.
+        exif_labels: one of EXIF_LABELS of `core.config`.
 
     Raises:
         ConfigError, ArtifactError, DataError: as `load_coco` raises them.
     """
     moved, copier = Moved({}, [], 0, []), Copier(folder)
     for json_path in found:
-        moved = _add(moved, load_coco(json_path, photos or _place(json_path, opened, folder)), copier)
+        place = photos or _place(json_path, opened, folder)
+        moved = _add(moved, load_coco(json_path, place, exif_labels=exif_labels), copier)
     return moved
 
 
@@ -56,8 +59,9 @@ def _add(moved: Moved, dataset: Dataset, copier: Copier) -> Moved:
     images = [Image(copier.take(sample.path), sample.size_hw, tuple(_regions(sample, dataset)))
               for sample in dataset.samples]
     left_out = [f"{item.where}: {item.detail}" for item in dataset.findings if item.action.startswith("skip")]
+    notes = [f"{item.where}: {item.detail}" for item in dataset.findings if item.code == "exif-unsure"]
     return Moved({**dict(zip(dataset.labels, dataset.colors, strict=True)), **moved.labels}, [*moved.images, *images],
-                 copier.copied, [*moved.left_out, *left_out])
+                 copier.copied, [*moved.left_out, *left_out], [*moved.notes, *notes])
 
 
 def _place(json_path: Path, opened: Path, folder: Path) -> Path:

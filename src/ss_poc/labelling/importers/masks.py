@@ -27,7 +27,7 @@ from .moved import Copier, Moved
 __all__ = ["move_masks"]
 
 
-def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) -> Moved:
+def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None, exif_labels: str = "auto") -> Moved:
     """Read masks, and copy their photographs into the folder of a data set.
 
     Args:
@@ -35,6 +35,7 @@ def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) 
         folder: of the data set.
         labels: in the order of their pixel values.
         photos: where the photographs are; None for `folder`.
+        exif_labels: one of EXIF_LABELS of `core.config`.
 
     Raises:
         DataError: no labels are named, no mask belongs to a photograph, or a mask does not fit its photograph.
@@ -46,6 +47,7 @@ def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) 
     album = {name: path for name, path in photographs_of(place).items() if opened not in path.parents}
     images: list[Image] = []
     masks, left_out = _masks(opened, labels)
+    unsure = []
     for name, files in masks.items():
         found = _photographs(name, album, masks)
         if len(found) != 1:
@@ -54,12 +56,22 @@ def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) 
             continue
         photo = album[found[0]]
         regions = [Region(label, encode_rle(mask), f"{name} {label}")
-                   for label, mask in _by_label(files, photo, labels).items() if mask.any()]
+                   for label, mask in _by_label(files, photo, labels, exif_labels).items() if mask.any()]
+        if regions and _two_frames(photo):
+            unsure.append(photo.name)
         images.append(Image(copier.take(photo), upright_size(photo), tuple(regions)))
     if not images:
         raise DataError("; ".join([f"no mask in {opened} belongs to a photograph in {place}", *left_out[:1]]),
                         "masks named like their photographs", "--photos names the folder they are in")
-    return Moved(dict(labels), images, copier.copied, left_out)
+    notes = [f"{len(unsure)} photograph(s), such as {unsure[0]}: masks are taken as drawn on them as shown. "
+             "--exif_labels shown or stored decides"] if unsure and exif_labels == "auto" else []
+    return Moved(dict(labels), images, copier.copied, left_out, notes)
+
+
+def _two_frames(photo: Path) -> bool:
+    """Whether size cannot tell masks drawn on the photograph as shown from those drawn on it as stored."""
+    stored_hw, orientation = header(photo)
+    return orientation > 1 and stored_hw == upright_size(photo)
 
 
 def _masks(opened: Path, labels: Labels) -> tuple[dict[str, dict[str, Path]], list[str]]:
@@ -86,15 +98,15 @@ def _photographs(name: str, album: Mapping[str, Path], masks: Container[str]) ->
         [photo for photo, path in paths.items() if path.name == name and path.as_posix() not in masks]
 
 
-def _by_label(files: Mapping[str, Path], photo: Path, labels: Labels) -> dict[str, np.ndarray]:
+def _by_label(files: Mapping[str, Path], photo: Path, labels: Labels, exif_labels: str) -> dict[str, np.ndarray]:
     """Return the (H, W) bool mask of each label, of a photograph with these files (see `_masks`)."""
     if "" in files:
-        return _by_value(files[""], photo, labels)
-    return {label: _mask(path, photo) != 0 for label, path in files.items()}
+        return _by_value(files[""], photo, labels, exif_labels)
+    return {label: _mask(path, photo, exif_labels) != 0 for label, path in files.items()}
 
 
-def _by_value(path: Path, photo: Path, labels: Labels) -> dict[str, np.ndarray]:
-    mask = _mask(path, photo)
+def _by_value(path: Path, photo: Path, labels: Labels, exif_labels: str) -> dict[str, np.ndarray]:
+    mask = _mask(path, photo, exif_labels)
     values = set(np.unique(mask).tolist()) - {0}
     if len(labels) == 1:
         return {next(iter(labels)): mask != 0}
@@ -105,10 +117,11 @@ def _by_value(path: Path, photo: Path, labels: Labels) -> dict[str, np.ndarray]:
     return {label: mask == value for value, label in enumerate(labels, start=1)}
 
 
-def _mask(path: Path, photo: Path) -> np.ndarray:
+def _mask(path: Path, photo: Path, exif_labels: str) -> np.ndarray:
     """Read a mask as (H, W) int32 or uint8, with palette indices as they are.
 
-    A mask that was drawn on the photograph before its EXIF turned it is turned likewise.
+    A mask that was drawn on the photograph before its EXIF turned it is turned likewise; `exif_labels` decides where
+    size cannot tell.
     """
     try:
         with Picture.open(path) as picture:
@@ -116,7 +129,9 @@ def _mask(path: Path, photo: Path) -> np.ndarray:
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{path} cannot be read: {error}", "a PNG mask", "write it again") from error
     size_hw = upright_size(photo)
-    if values.shape != size_hw and values.shape == size_hw[::-1]:
+    as_stored = values.shape == size_hw[::-1] if values.shape != size_hw else \
+        exif_labels == "stored" and _two_frames(photo)
+    if as_stored:
         values = turn(values, header(photo)[1])
     if values.shape != size_hw:
         raise DataError(f"{path.name} is {values.shape[1]}x{values.shape[0]}", f"the size of its photograph, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.files import atomic_path
@@ -22,12 +22,14 @@ class Moved:
         images: with their regions, by their names in the folder of the data set.
         copied: number of photographs that were copied into the folder.
         left_out: one sentence for each thing that could not be used.
+        notes: one sentence for each thing that was assumed.
     """
 
     labels: dict[str, str]
     images: list[Image]
     copied: int
     left_out: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 class Copier:
