@@ -1,9 +1,9 @@
 #!/bin/sh
-# COCO json → trained, optimised model under result/, and its Bento under deploy/.
+# Labelled photographs → trained, optimised model under result/, and its Bento under deploy/.
 set -eu
 
 # --- edit these, or set them in the environment (epoch=100 sh trainer.sh), or give them as flags (--epoch 100) --------
-: "${json_path:=}"      # COCO json; empty: the newest .exports/*.json of img_path
+: "${json_path:=}"      # labels; empty: the newest .exports/*.json of img_path, else those found in it
 : "${img_path:=}"       # folder of the photographs; empty: the demo data set, drawn on first use
 : "${img_dir_name:=}"   # name of the data set in result/; empty: name of the last folder in img_path
 : "${model_name:=v_1}"  # name of this version
@@ -28,7 +28,7 @@ Trains on labelled photographs, exports the model, finds the best post-processin
 report and packages the model. Without img_path it draws a demo data set and trains on that.
   --reuse       use a finished run of this name, or continue an interrupted one
   --resume      continue an interrupted run of this name
-  --overwrite   throw away an earlier run of this name
+  --overwrite   replace an earlier run of this name when the new one is finished
 MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 GPU=yes gives containers the GPU, GPU=no does not.
 OVERWRITE=yes replaces what another data set has under this version in deploy/.
@@ -80,9 +80,7 @@ _main() {
     . scripts/training.sh
     . scripts/labels.sh
     . scripts/bento.sh
-    for flag; do
-        case $flag in -h | --help) usage; exit 0 ;; esac
-    done
+    for flag; do case $flag in -h | --help) usage; exit 0 ;; esac; done
     case ${1:-} in
     board | wheelhouse) "$1"; return ;;
     check) shift && check "$@"; return ;;
@@ -93,7 +91,7 @@ _main() {
     prepare with_settings check_flags "$@"
     result=$(value result) data_set=$(value data_set) version=$(value version)
     [ "$mode" = image ] || require_own "$data_set" "$version"
-    [ -n "$json_path" ] || offer_export "$(value img_path)"
+    [ "$(value export)" = no ] || offer_export "$(value img_path)"
     [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }

@@ -8,6 +8,8 @@ import sys
 import pytest
 from shell import call, write_program
 
+from ss_poc.core.files import write_json
+
 
 def test_a_taken_port_is_said_before_anything_is_trained(project):
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -81,3 +83,16 @@ def test_failing_stage_stops_the_rest_with_its_status(staged, stage):
     done, lines = staged(fail=f"ss_poc.{stage} ")
     assert done.returncode == 7 and "this stage fails" in done.stderr
     assert f"ss_poc.{stage}" in lines[-1] and "done." not in done.stdout
+
+
+@pytest.mark.parametrize(("flags", "offered"), [
+    ((), True), (("--reuse",), True), (("--model_name", "v_2", "--resume"), False), (("--json_path", "a.json"), False)])
+def test_labels_are_offered_for_export_where_they_would_be_used(staged, project, flags, offered):
+    (project / "coco-annotator/.annotator").mkdir(parents=True)
+    (project / "coco-annotator/.annotator/tool").write_text("label-studio")
+    (project / "coco-annotator/datasets/p").mkdir(parents=True)
+    write_program(project / "annotator.sh", "#!/bin/sh\necho 3 photographs were labelled\n")
+    write_json(project / "result/p/segment/v_2/run.json", {"data": {"json_path": "b.json"}})
+    done, lines = staged(*flags, img_path="coco-annotator/datasets/p")
+    assert done.returncode == 0 and ("3 photographs were labelled" in done.stdout) == offered, done.stderr
+    assert "ss_poc.train" in lines[0]

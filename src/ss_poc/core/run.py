@@ -37,6 +37,17 @@ class RunPaths:
         return self.result / self.img_dir_name / "segment" / self.model_name
 
     @property
+    def replacement(self) -> RunPaths:
+        """Where a run is written that takes this one's place when it is finished: a name that no user can give."""
+        return dataclasses.replace(self, model_name=f".{self.model_name}.new")
+
+    @property
+    def replaces(self) -> RunPaths:
+        """The run whose `replacement` this is; itself where it is none."""
+        hidden = self.model_name.startswith(".")
+        return dataclasses.replace(self, model_name=self.model_name[1:].removesuffix(".new")) if hidden else self
+
+    @property
     def run_json(self) -> Path:
         return self.folder / "run.json"
 
@@ -75,7 +86,8 @@ class RunPaths:
     def require(self) -> RunPaths:
         """Self, or ArtifactError where no run of that name exists, naming those that do."""
         if not self.run_json.is_file():
-            found = sorted(path.parent.relative_to(self.result) for path in self.result.glob("*/segment/*/run.json"))
+            found = sorted(path.parent.relative_to(self.result) for path in self.result.glob("*/segment/*/run.json")
+                           if not path.parent.name.startswith("."))
             raise ArtifactError(f"there is no run {self.folder}", "a folder with a run.json",
                                 f"train it first, or name one of: {', '.join(map(str, found)) or '(none yet)'}")
         return self

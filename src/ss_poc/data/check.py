@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import images
 from ..core.config import EXIF_LABELS
+from ..core.errors import ConfigError
 from ..core.text_table import text_table
 from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
@@ -21,7 +22,11 @@ EXAMPLES = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 1 where the data set must be refused, else 0."""
+    """Run the command. Returns 1 where the data set must be refused, else 0.
+
+    Raises:
+        ConfigError: the picture would be written over a photograph.
+    """
     options = _parser().parse_args(argv)
     if options.command == "rules":
         print("\n".join(f"{code:<24}{action:<13}{sentence}" for code, (action, sentence) in RULES.items()))
@@ -33,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if dataset is None:
         print(f"\nRefused: {options.json} cannot be trained on until the findings marked 'refuse' are corrected.")
         return 1
+    if options.output.resolve() in {sample.path.resolve() for sample in dataset.samples}:
+        raise ConfigError(f"--output {options.output} is a photograph of the data set", "a new file",
+                          "--output check.jpg")
     images.save_image(options.output, draw_sheet(dataset))
     print(f"\nThis can be trained on. Look at the regions in {options.output}")
     return 0

@@ -19,7 +19,7 @@ from ..core.bit_depth import range_warnings
 from ..core.config import PredictConfig
 from ..core.drawing import draw_overlay
 from ..core.errors import ArtifactError, DataError, ImageError
-from ..core.files import read_json, write_csv, write_json
+from ..core.files import flat_names, read_json, write_csv, write_json
 from ..core.images import find_images, open_image, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from ..core.settings import from_flags
@@ -105,8 +105,9 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
     annotations: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
     broken: list[tuple[str, str]] = []
-    for file in tqdm(files, desc="predict", unit="image", disable=None):
-        name = file.relative_to(folder).as_posix()
+    names = [file.relative_to(folder).as_posix() for file in files]
+    flat = flat_names(names, suffixes=True)
+    for file, name in zip(tqdm(files, desc="predict", unit="image", disable=None), names, strict=True):
         try:
             opened = open_image(file)
             image = opened.decode(bit_depth=predictor.spec.bit_depth)
@@ -121,7 +122,7 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
         annotations += found.coco_annotations(predictor.spec.category_ids, len(images), len(annotations) + 1)
         rows += [(name, label, height, width, rle["counts"])
                  for label, rle in zip(predictor.spec.labels, found.rles, strict=True)]
-        save_image(output / "overlay" / f"{name.replace('/', '__')}.jpg",
+        save_image(output / "overlay" / f"{flat[name]}.jpg",
                    draw_overlay(image, predictor.spec.colors, outlined=found.mask, filled=found.mask))
     write_json(output / "coco.json", coco_document(predictor.spec, images, annotations))
     write_csv(output / "rle.csv", RLE_COLUMNS, rows)

@@ -35,6 +35,7 @@ from ..core.scores import dice
 from ..core.settings import from_environment
 from ..inference.predictor import Predictor
 from .app import application
+from .gauges import keep_true
 from .metrics import log_line, start_logging
 from .served import Served
 from .state import ServiceState
@@ -101,6 +102,7 @@ class KerasSegmentationService:
         start_logging()
         STATE.served = load_served(CONFIG)
         STATE.life.ready = True
+        keep_true(STATE)
         drain_on_sigterm()
 
 
