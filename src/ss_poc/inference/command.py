@@ -17,13 +17,15 @@ from tqdm import tqdm
 
 from ..core.config import PredictConfig
 from ..core.drawing import draw_overlay
-from ..core.errors import ArtifactError, DataError, ImageError
+from ..core.errors import ArtifactError, DataError
 from ..core.files import read_json, write_csv, write_json
-from ..core.images import decode_image, find_images, save_image
+from ..core.images import find_images, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from ..core.settings import from_flags
+from ..core.text_table import counted
 from .predictor import Predictor, coco_document
 from .ranking import choose, look, write_ranking
+from .reading import Unread, read_photograph
 
 __all__ = ["main", "predict"]
 
@@ -36,17 +38,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Path(config.output) if config.output else paths.prediction / ("rank" if config.rank else "")
     predictor = Predictor.load(paths.export, paths.rules)
     if config.rank:
-        rank(paths, predictor, config, output)
-        return 0
-    broken = predict(predictor, find_images(config.images), output, config.threshold, root(config.images))
-    for name, reason in broken:
-        print(f"not read: {name}: {reason}", file=sys.stderr)
+        broken = rank(paths, predictor, config, output)
+    else:
+        broken = predict(predictor, find_images(config.images), output, config.threshold, root(config.images))
+    for item in broken:
+        print(f"not read: {item.name}: {item.reason}", file=sys.stderr)
     return 1 if broken else 0
 
 
-def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
+def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> list[Unread]:
     """Order the photographs without labels by how much labelling them would teach the model, and write the order, with
     the model's regions on the first ones, to `output`.
+
+    Returns:
+        The photographs that could not be read, labelled ones too: they do not stop the others.
 
     Raises:
         DataError: all photographs are labelled.
@@ -59,11 +64,13 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     files = [path for path in find_images(config.images) if path.resolve() not in taken]
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
-    order = choose(look(files, folder, predictor, "rank"), look(known, None, None, "compare"))
-    write_ranking(order, folder, output, predictor, config.top)
-    print(f"{len(order)} photographs in order → {output / 'ranking.csv'}; the first {min(config.top, len(order))} of "
-          f"them → {output / 'ranking.jpg'}, with proposals → {output / 'proposals.json'} (COCO), "
-          f"{output / 'label_studio.json'} (Label Studio)", flush=True)
+    (found, broken), (compared, lost) = look(files, folder, predictor, "rank"), look(known, None, None, "compare")
+    order = choose(found, compared)
+    broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]
+    print(f"{counted(len(order), 'photograph')} in order, {len(broken)} not read → {output / 'ranking.csv'}; the first "
+          f"{min(config.top, len(order))} of them → {output / 'ranking.jpg'}, with proposals → "
+          f"{output / 'proposals.json'} (COCO), {output / 'label_studio.json'} (Label Studio)", flush=True)
+    return broken
 
 
 def exported(folder: Path) -> list[Path]:
@@ -72,7 +79,8 @@ def exported(folder: Path) -> list[Path]:
         document = read_json(find_json(folder))
     except ArtifactError:
         return []
-    return [folder / str(item.get("file_name", "")) for item in document.get("images", [])]
+    images = document.get("images") if isinstance(document, dict) else None
+    return [folder / str(item.get("file_name", "")) for item in images or () if isinstance(item, dict)]
 
 
 def root(images: str) -> Path:
@@ -84,7 +92,7 @@ def root(images: str) -> Path:
 
 
 def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold: float | None,
-            folder: Path) -> list[tuple[str, str]]:
+            folder: Path) -> list[Unread]:
     """Predict images, and write COCO json, RLE csv and an overlay of each image to `output`.
 
     An image that cannot be read does not stop the others.
@@ -97,18 +105,17 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
         folder: the names in the results are relative to it.
 
     Returns:
-        (name, reason) of each image that could not be read.
+        The images that could not be read.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
-    broken: list[tuple[str, str]] = []
+    broken: list[Unread] = []
     for file in tqdm(files, desc="predict", unit="image", disable=None):
         name = file.relative_to(folder).as_posix()
-        try:
-            image = decode_image(file)
-        except (ImageError, OSError) as error:
-            broken.append((name, str(error).splitlines()[0]))
+        image = read_photograph(file, name)
+        if isinstance(image, Unread):
+            broken.append(image)
             continue
         found = predictor.predict(image, threshold)
         height, width = image.shape[:2]
@@ -121,5 +128,5 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
     write_json(output / "coco.json", coco_document(predictor.spec, images, annotations))
     write_csv(output / "rle.csv", RLE_COLUMNS, rows)
     defects = len({annotation["image_id"] for annotation in annotations})
-    print(f"{len(images)} images, {defects} with a defect, {len(broken)} not read → {output}", flush=True)
+    print(f"{counted(len(images), 'image')}, {defects} with a defect, {len(broken)} not read → {output}", flush=True)
     return broken
