@@ -10,6 +10,7 @@ set -eu
 : "${budget:=}"         # time for the training, such as 15m; empty: training counts epochs (3m on the demo data set)
 : "${epoch:=}"          # highest number of epochs, if there is no budget; empty: 50
 : "${batch_size:=}"     # crops per step; empty: chosen
+: "${exif_labels:=}"    # labels were drawn on photographs as shown or stored, where EXIF turns them; empty: auto
 # ----------------------------------------------------------------------------------------------------------------------
 
 DEMO=coco-annotator/datasets/demo
@@ -17,7 +18,8 @@ DEMO=coco-annotator/datasets/demo
 usage() {
     cat <<'TEXT'
 usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
-                     [--budget 15m | --epoch N] [--batch_size N] [any other flag of `python -m ss_poc.train`]
+                     [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored]
+                     [any other flag of `python -m ss_poc.train`]
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
        sh trainer.sh wheelhouse   fill wheelhouse/ with all packages, for a machine without internet
 
@@ -25,7 +27,7 @@ Trains on labelled photographs, exports the model, finds the best post-processin
 report and packages the model. Without img_path it draws a demo data set and trains on that.
   --reuse       use a finished run of this name, or continue an interrupted one
   --resume      continue an interrupted run of this name
-  --overwrite   throw away an earlier run of this name
+  --overwrite   replace an earlier run of this name when the new one is finished
 MODE=docker runs it in a container, MODE=native without one. MODE=auto, the default, uses Docker if an engine answers.
 GPU=yes gives containers the GPU, GPU=no does not.
 TEXT
@@ -45,7 +47,8 @@ with_settings() {
     shift
     $command --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
         ${json_path:+--json_path "$json_path"} ${epoch:+--epoch "$epoch"} ${budget:+--budget "$budget"} \
-        ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} "$@"
+        ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} \
+        ${exif_labels:+--exif_labels "$exif_labels"} "$@"
 }
 
 # stage NUMBER MODULE: a step after training, on the run that it wrote.
@@ -81,7 +84,7 @@ _main() {
     choose_mode ss-poc-trainer:cpu
     prepare with_settings check_flags "$@"
     result=$(value result) data_set=$(value data_set) version=$(value version)
-    [ -n "$json_path" ] || offer_export "$(value img_path)"
+    [ "$(value export)" = no ] || offer_export "$(value img_path)"
     [ "$mode" = image ] || [ "$(value img_path)" != "$DEMO" ] || project_python -m ss_poc.demo --out "$DEMO"
     if [ "$mode" = docker ]; then with_settings train_in_container "$@"; else all_stages "$@"; fi
 }

@@ -26,7 +26,7 @@ from ss_poc.core.host import cores
 from ss_poc.core.parallel import ahead
 from ss_poc.core.refine import refine_channel, resize_probability, scaled_rule
 from ss_poc.core.run import Run, RunPaths
-from ss_poc.data.dataset import load_coco
+from ss_poc.data.dataset import load_trained
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of
 
@@ -122,7 +122,7 @@ def of_run(folder: Path) -> tuple[Callable[[int], Pair], int]:
     """Maps and truths of a run's validation images."""
     paths = RunPaths(folder.parents[2], folder.parents[1].name, folder.name)
     run = Run.read(paths)
-    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    dataset = load_trained(run)
     samples = dataset.samples_of(run.split.valid)
     predictor = Predictor.load(paths.export, threads=1)
     return lambda index: (predictor.probability(samples[index].image()), samples[index].mask(len(dataset.labels))), \

@@ -28,6 +28,7 @@ from ss_poc.core.config import (
     parse_size,
 )
 from ss_poc.core.errors import ConfigError
+from ss_poc.core.files import write_json
 
 STAGES = (TrainConfig, ExportConfig, SearchConfig, DeployConfig, PredictConfig)
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -239,7 +240,8 @@ def test_a_budget_that_is_no_time_is_refused_at_once():
 def test_the_command_prints_the_names_of_a_run(capsys):
     main(["--img_path", "a/부품 사진", "--result", "out", "--epoch", "2"])
     assert capsys.readouterr().out.splitlines() == [
-        "result=out", "data_set=부품 사진", "version=v_1", "img_path=a/부품 사진", "reads=a/부품 사진"]
+        "result=out", "data_set=부품 사진", "version=v_1", "img_path=a/부품 사진", "export=yes",
+        "reads=a/부품 사진"]
 
 
 @pytest.mark.parametrize(("flags", "files"), [
@@ -250,7 +252,33 @@ def test_the_command_prints_the_names_of_a_run(capsys):
     (["--weights", "model_3_0.1.keras"], ["a", "model_3_0.1.keras"])])
 def test_the_command_prints_what_training_will_read(capsys, flags, files):
     main(["--img_path", "a", *flags])
-    assert capsys.readouterr().out.splitlines()[4:] == [f"reads={file}" for file in files]
+    assert capsys.readouterr().out.splitlines()[5:] == [f"reads={file}" for file in files]
+
+
+@pytest.mark.parametrize(("flags", "export"), [
+    ((), "yes"), (("--json_path", "x.json"), "no"), (("--resume",), "no"), (("--reuse",), "no"),
+    (("--overwrite",), "yes"), (("--reuse", "--model_name", "v_2"), "yes"),
+    (("--resume", "--model_name", "v_3"), "no")])
+def test_labels_are_not_to_be_exported_for_a_run_that_has_its_json(tmp_path, monkeypatch, capsys, flags, export):
+    """v_1 is a run, v_3 one that was to be replaced; both read the json outside of the photographs' folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("v_1", ".v_3.new"):
+        write_json(Path("result/a/segment") / name / "run.json", {"data": {"json_path": "labels.json"}})
+    Path("labels.json").write_text("{}")
+    main(["--img_path", "a", *flags])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"export={export}" in lines
+    assert ("reads=labels.json" in lines) == (export == "no" and "--json_path" not in flags)
+
+
+@pytest.mark.parametrize("place", ["a/.exports/coco-1.json", "a", "missing.json"])
+def test_labels_of_an_earlier_run_that_are_missing_or_with_the_images_are_not_read_twice(tmp_path, monkeypatch, capsys,
+                                                                                          place):
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("a/.exports/coco-1.json"), {})
+    write_json(Path("result/a/segment/v_1/run.json"), {"data": {"json_path": place}})
+    main(["--img_path", "a", "--resume"])
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("reads")] == ["reads=a"]
 
 
 def test_the_command_refuses_a_path_with_a_line_break():
@@ -268,7 +296,7 @@ def test_the_command_needs_no_package():
     done = config_command("--model_name", "v_2")
     assert (done.returncode, done.stdout) == (
         0, "result=result\ndata_set=demo\nversion=v_2\nimg_path=coco-annotator/datasets/demo\n"
-           "reads=coco-annotator/datasets/demo\n")
+           "export=yes\nreads=coco-annotator/datasets/demo\n")
 
 
 def test_the_command_refuses_wrong_settings_with_2_and_a_sentence():

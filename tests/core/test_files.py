@@ -8,14 +8,25 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import disk
 
+from ss_poc.core import files
 from ss_poc.core.config import Rule
 from ss_poc.core.errors import ArtifactError
-from ss_poc.core.files import atomic_path, read_json, remove_leftovers, write_csv, write_json, write_text
+from ss_poc.core.files import (
+    atomic_path,
+    flat_names,
+    read_json,
+    remove_leftovers,
+    remove_leftovers_of,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RULE = Rule("scratch", "#ff0000", (64, 96), 0.35, 2, 17, True, 0.8125)
@@ -102,6 +113,7 @@ def test_a_folder_does_not_take_the_place_of_a_file(tmp_path):
 
 def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one_there(tmp_path, monkeypatch):
     path, real = tmp_path / "export", os.replace
+    monkeypatch.setattr(files, "_swap", lambda *_: False)  # as on a disk that cannot
     path.mkdir()
     (path / "old").write_text("1")
 
@@ -123,6 +135,7 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
     (leftover / "half").write_text("x")
     with atomic_path(tmp_path / "export") as temporary:
         temporary.mkdir()
+    remove_leftovers(tmp_path)
     assert names(tmp_path) == ["export"] and names(tmp_path / "export") == []
 
 
@@ -144,14 +157,112 @@ def test_a_killed_writer_leaves_the_old_file_whole_and_its_leftover_is_removed(t
 
 
 def test_only_leftovers_of_the_dead_are_removed_at_any_depth(tmp_path):
-    dead, here = free_pid(), os.getpid()
+    dead, parent = free_pid(), os.getppid()
     folder = tmp_path / "model"
     (folder / f".{dead}.tmp.export" / "deep").mkdir(parents=True)
     (folder / f".{dead}.tmp.export" / "deep" / "x").write_text("x")
-    for name in (f".{dead}.tmp.a", f".{here}.tmp.a", ".mine.tmp.a", "a.tmp.b", ".hidden"):
+    kept = [f".{parent}.tmp.a", ".mine.tmp.a", "a.tmp.b", ".hidden"]
+    for name in (f".{dead}.tmp.a", f".{dead}-17-0123abcd.tmp.a", *kept):
         (folder / name).write_text("x")
+    with atomic_path(folder / "written now") as temporary:
+        temporary.write_text("x")
+        remove_leftovers(tmp_path)
+        assert names(folder) == sorted([temporary.name, *kept])
+
+
+def test_a_process_that_has_the_number_of_a_dead_one_is_told_from_it(tmp_path):
+    # In containers numbers start anew; "-1-": as if it had started with the host.
+    (tmp_path / f".{os.getpid()}-1-0123abcd.tmp.a.txt").write_text("half")
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("x")
+        remove_leftovers_of(tmp_path / "a.txt")
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_leftovers_of_one_file_are_removed_and_those_of_others_stay(tmp_path):
+    dead = free_pid()
+    for name in ("set [1]", "set 1"):
+        (tmp_path / f".{dead}-17-0123abcd.tmp.{name}").write_text("half")
+    remove_leftovers_of(tmp_path / "set [1]")
+    assert names(tmp_path) == [f".{dead}-17-0123abcd.tmp.set 1"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_old_folder_whose_new_one_never_came_is_moved_back(tmp_path, there):
+    aside, path = tmp_path / f".{free_pid()}-17-0123abcd.old.v_1", tmp_path / "v_1"
+    (aside / "models").mkdir(parents=True)
+    (aside / "models" / "graph").write_text("old")
+    if there:
+        path.mkdir()
     remove_leftovers(tmp_path)
-    assert names(folder) == sorted([f".{here}.tmp.a", ".mine.tmp.a", "a.tmp.b", ".hidden"])
+    assert names(tmp_path) == ["v_1"] and names(path) == ([] if there else ["models"])
+
+
+# --- several at once
+
+
+def test_many_threads_write_one_file_and_one_of_them_is_whole_in_the_end(tmp_path):
+    path = tmp_path / "a.txt"
+
+    def write(number: int) -> None:
+        for _ in range(50):
+            write_text(path, str(number) * 5000)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(write, range(8))] == [None] * 8
+    assert path.read_text() in {str(number) * 5000 for number in range(8)} and names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("can_swap", [True, False])
+def test_a_reader_finds_a_whole_folder_while_threads_replace_it(tmp_path, monkeypatch, can_swap):
+    path, done = tmp_path / "v_1", []
+    if not can_swap:
+        monkeypatch.setattr(files, "_swap", lambda *_: False)
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            with atomic_path(path) as temporary:
+                temporary.mkdir()
+                for name in ("a", "b"):
+                    (temporary / name).write_text(str(number))
+            done.append(number)
+
+    write(0)
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, number) for number in range(4 if can_swap else 1)]
+        while not all(writer.done() for writer in writers):
+            assert not can_swap or path.is_dir()
+        for writer in writers:
+            writer.result()
+    assert (path / "a").read_text() == (path / "b").read_text() and names(tmp_path) == ["v_1"]
+
+
+# --- pictures of many folders side by side
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (["sub/photo.png", "b.jpg"], ["sub__photo", "b"]),
+    (["a.jpg", "a.png"], ["a.jpg", "a.png"]),
+    (["s/b.png", "s__b.png"], ["s__b.png", "s__b.png_2"]),
+    (["a.jpg", "A.JPG"], ["a.jpg_2", "A.JPG"]),
+    (["a.jpg", "a.png", "a.jpg.png"], ["a.jpg_2", "a.png", "a.jpg"]),
+    (["사진/흠집 1.png"], ["사진__흠집 1"]),
+    (["x" * 300 + ".png", "y" * 300 + ".png"], ["x" * 180, "y" * 180]),
+    (["x/" + "z" * 300 + ".png", "y/" + "z" * 300 + ".png"], ["z" * 176 + ".png", "z" * 176 + ".png_2"]),
+    (["흠" * 100 + ".png"], ["흠" * 60]),
+])
+def test_no_two_images_get_one_file_name(given, expected):
+    assert [flat_names(given)[name] for name in given] == expected
+
+
+def test_file_names_keep_their_suffix_where_that_is_asked_for():
+    assert flat_names(["s/b.png", "s__b.png", "b.jpg"], suffixes=True) == {
+        "s/b.png": "s__b.png", "s__b.png": "s__b.png_2", "b.jpg": "b.jpg"}
+
+
+def test_a_name_as_long_as_a_disk_takes_can_be_written(tmp_path):
+    write_text(tmp_path / ("흠" * 85), "x")
+    assert names(tmp_path) == ["흠" * 85]
 
 
 # --- a full disk

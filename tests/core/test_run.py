@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ss_poc.core.config import TrainConfig
 from ss_poc.core.deployed import deploy_folder
-from ss_poc.core.errors import ArtifactError
+from ss_poc.core.errors import ArtifactError, ConfigError
 from ss_poc.core.files import write_json, write_text
 from ss_poc.core.run import Run, RunPaths, data_path, find_json, read_run, update_run
 
@@ -67,6 +68,18 @@ def test_a_state_that_names_no_model_is_refused(paths, state):
     write_json(paths.model / "state.json", state)
     with pytest.raises(ArtifactError, match="state.json"):
         paths.best_model()
+
+
+def test_a_replacement_has_a_name_that_no_user_can_give_and_leads_back(paths):
+    new = paths.replacement
+    assert new.folder == paths.folder.with_name(f".{paths.model_name}.new") and new.replaces == paths
+    assert paths.replaces == paths
+    with pytest.raises(ConfigError, match="model_name"):
+        TrainConfig(model_name=new.model_name)
+    write_json(new.run_json, {})
+    with pytest.raises(ArtifactError) as refused:
+        paths.require()
+    assert "(none yet)" in refused.value.fix  # a run that is not whole is named to nobody
 
 
 # --- the newest json

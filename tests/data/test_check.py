@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from coco_folder import CocoFolder, box
 
+from ss_poc.core.errors import ConfigError
 from ss_poc.core.images import decode_image
 from ss_poc.data.check import main
 from ss_poc.data.sheet import SHEET_WIDTH
@@ -101,3 +102,11 @@ def test_picture_is_written_as_jpeg(folder, tmp_path, capsys):
     assert check(folder, "--output", str(tmp_path / "sub" / "out.jpg")) == 0
     assert str(tmp_path / "sub" / "out.jpg") in capsys.readouterr().out
     assert decode_image(tmp_path / "sub" / "out.jpg").shape[1] == SHEET_WIDTH
+
+
+def test_a_photograph_is_not_written_over(folder, tmp_path):
+    photograph = folder.root / "good0.png"
+    before = photograph.read_bytes()
+    with pytest.raises(ConfigError, match="is a photograph of the data set"):
+        check(folder, "--output", str(photograph.parent / ".." / "line1" / "good0.png"))
+    assert photograph.read_bytes() == before

@@ -21,6 +21,7 @@ from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.core.model_spec import read_spec
 from ss_poc.core.run import Run, RunData, Split, read_run
+from ss_poc.inference.command import predict
 from ss_poc.inference.predictor import Prediction, Predictor
 
 
@@ -190,6 +191,14 @@ def test_predict_goes_on_after_a_broken_image_and_says_so(predicted):
     done, out, _ = predicted
     assert done.returncode == 1 and "not read: broken.jpg" in done.stderr and "2 images" in done.stdout
     assert {path.name for path in (out / "overlay").iterdir()} == {"clean.png.jpg", "sub__사진 1.png.jpg"}
+
+
+def test_photographs_of_alike_names_have_an_overlay_each(predictor, labelled, tmp_path):
+    files = [tmp_path / "photos" / name for name in ("s/b.png", "s__b.png")]
+    for file in files:
+        save_image(file, decode_image(labelled / "01.png"))
+    assert predict(predictor, files, tmp_path / "out", None, tmp_path / "photos") == []
+    assert {path.name for path in (tmp_path / "out/overlay").iterdir()} == {"s__b.png.jpg", "s__b.png_2.jpg"}
 
 
 def test_predict_writes_coco_that_pycocotools_reads_and_rle_that_agrees(predicted, predictor):

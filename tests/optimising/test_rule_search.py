@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import stage
 
 from ss_poc.core.config import Rule
-from ss_poc.core.images import decode_image
+from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import decode_rle
 from ss_poc.core.rules_file import read_rules
 from ss_poc.core.run import read_run
@@ -18,7 +20,7 @@ from ss_poc.core.scores import dice
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.rule_grid import Found
-from ss_poc.optimising.rule_search import looks_at, picture_stem, score_table
+from ss_poc.optimising.rule_search import _judge_all, looks_at, score_table
 
 
 def rows_of(path) -> list[dict[str, str]]:
@@ -28,7 +30,7 @@ def rows_of(path) -> list[dict[str, str]]:
 
 def test_valid_folder_holds_what_the_design_names(run):
     names = {path.name for path in run.valid.iterdir()}
-    pictures = {f"{picture_stem(name)}_segment.jpg" for name in read_run(run)["split"]["valid"]}
+    pictures = {f"{Path(name).stem}_segment.jpg" for name in read_run(run)["split"]["valid"]}
     tables = {"valid_batch_true.csv", "valid_batch_pred.csv", "valid_post_grid.csv", "valid_score.csv",
               "operating_point.json"}
     assert names - {"report.html"} == pictures | tables
@@ -104,6 +106,23 @@ def test_a_class_on_no_validation_image_has_no_iou_and_that_is_said():
 def test_pictures_show_the_photograph_at_its_own_size(run):
     for picture in run.valid.glob("*_segment.jpg"):
         assert decode_image(picture).shape == (64, 96, 3)
+
+
+def test_photographs_of_alike_names_have_a_picture_each(run, labelled, tmp_path):
+    names = ("a.jpg", "a.png", "s/b.png", "s__b.png")
+    for name, drawn in zip(names, ("01", "02", "03", "05"), strict=True):
+        save_image(tmp_path / name, decode_image(labelled / f"{drawn}.png"))
+    document = json.loads((labelled / ".exports/coco-1.json").read_text())
+    document["images"] = [{"id": number, "file_name": name, "height": 64, "width": 96}
+                          for number, name in enumerate(names, start=1)]
+    document["annotations"] = [item for item in document["annotations"] if item["image_id"] <= 4]
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    samples = load_coco(tmp_path / "coco.json", tmp_path).samples
+    (tmp_path / "valid").mkdir()
+    judged = _judge_all(tmp_path / "valid", samples, Predictor.load(run.export), read_rules(run.rules), 2)
+    assert len(judged) == 4
+    assert {path.name for path in (tmp_path / "valid").iterdir()} == {
+        "a.jpg_segment.jpg", "a.png_segment.jpg", "s__b.png_segment.jpg", "s__b.png_2_segment.jpg"}
 
 
 def test_search_before_export_says_what_is_missing(run, tmp_path):

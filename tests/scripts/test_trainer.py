@@ -8,6 +8,8 @@ import sys
 import pytest
 from shell import call, write_program
 
+from ss_poc.core.files import write_json
+
 
 def test_a_taken_port_is_said_before_anything_is_trained(project):
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -50,10 +52,12 @@ def test_trainer_runs_the_stages_in_order_on_one_run(staged):
 def test_flag_beats_environment_and_environment_beats_default(staged):
     _, lines = staged(img_path="p")
     assert "--model_name v_1" in lines[0]
-    assert not any(flag in lines[0] for flag in ("--epoch", "--budget", "--batch_size"))
-    _, lines = staged("--epoch=9", img_path="p", epoch="3", batch_size="2", img_dir_name="mine", json_path="a.json")
+    assert not any(flag in lines[0] for flag in ("--epoch", "--budget", "--batch_size", "--exif_labels"))
+    _, lines = staged("--epoch=9", img_path="p", epoch="3", batch_size="2", img_dir_name="mine", json_path="a.json",
+                      exif_labels="stored")
     words = lines[0].split()
     assert words.index("--epoch=9") > words.index("--epoch")
+    assert "--exif_labels stored" in lines[0] and "--exif_labels" not in lines[1]
     assert "--batch_size 2" in lines[0] and "--img_dir_name mine" in lines[1] and "--json_path a.json" in lines[0]
 
 
@@ -79,3 +83,16 @@ def test_failing_stage_stops_the_rest_with_its_status(staged, stage):
     done, lines = staged(fail=f"ss_poc.{stage} ")
     assert done.returncode == 7 and "this stage fails" in done.stderr
     assert f"ss_poc.{stage}" in lines[-1] and "done." not in done.stdout
+
+
+@pytest.mark.parametrize(("flags", "offered"), [
+    ((), True), (("--reuse",), True), (("--model_name", "v_2", "--resume"), False), (("--json_path", "a.json"), False)])
+def test_labels_are_offered_for_export_where_they_would_be_used(staged, project, flags, offered):
+    (project / "coco-annotator/.annotator").mkdir(parents=True)
+    (project / "coco-annotator/.annotator/tool").write_text("label-studio")
+    (project / "coco-annotator/datasets/p").mkdir(parents=True)
+    write_program(project / "annotator.sh", "#!/bin/sh\necho 3 photographs were labelled\n")
+    write_json(project / "result/p/segment/v_2/run.json", {"data": {"json_path": "b.json"}})
+    done, lines = staged(*flags, img_path="coco-annotator/datasets/p")
+    assert done.returncode == 0 and ("3 photographs were labelled" in done.stdout) == offered, done.stderr
+    assert "ss_poc.train" in lines[0]

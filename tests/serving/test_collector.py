@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 
 import numpy as np
 import pytest
+from conftest import disk
 from PIL import Image
 from served import encoded
 
@@ -77,6 +79,90 @@ def test_old_days_are_forgotten_but_for_what_was_labelled_and_what_is_not_ours(t
     left = {path.name for path in tmp_path.iterdir()}
     assert names[0] not in left and f"proposals-{old}.json" not in left
     assert {names[1], f"{old}_my own.png", "notes.txt"} <= left
+
+
+def export(folder, content: str) -> None:
+    (folder / ".exports").mkdir(exist_ok=True)
+    (folder / ".exports" / "labels.json").write_text(content)
+
+
+def a_day_of(folder, *uncertainties: float) -> list[str]:
+    """Names of photographs of today, the first the least certain."""
+    collect(folder, uncertainties, per_day=len(uncertainties))
+    return sorted((path.name for path in folder.glob("*.png")), reverse=True)
+
+
+def test_a_photograph_of_today_that_is_labelled_is_not_given_up_for_a_less_certain_one(tmp_path):
+    _, labelled = a_day_of(tmp_path, 0.5, 0.2)
+    export(tmp_path, json.dumps({"images": [{"file_name": f"collected/{labelled}"}]}))
+    collect(tmp_path, [0.4, 0.6, 0.9])
+    assert kept(tmp_path) == [0.2, 0.9]
+    (path,) = tmp_path.glob("proposals-*.json")
+    assert {image["file_name"] for image in json.loads(path.read_text())["images"]} == {
+        item.name for item in tmp_path.glob("*.png")}
+
+
+def test_where_all_of_today_are_labelled_no_more_are_kept(tmp_path):
+    export(tmp_path, json.dumps({"images": [{"file_name": name} for name in a_day_of(tmp_path, 0.5, 0.2)]}))
+    collect(tmp_path, [0.9])
+    assert kept(tmp_path) == [0.2, 0.5]
+
+
+@pytest.mark.parametrize("content", [
+    '[{"data": {"image": "/data/local-files/?d=collected%2FNAME"}}]', '{"images": [{"file_name": "NAME"', '["NAME"]'])
+def test_an_export_of_any_form_keeps_the_photographs_that_it_names(tmp_path, content):
+    _, labelled = a_day_of(tmp_path, 0.5, 0.2)
+    export(tmp_path, content.replace("NAME", labelled))
+    collect(tmp_path, [0.9])
+    assert kept(tmp_path) == [0.2, 0.9]
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", "no json", '{"images": null}', ""])
+def test_an_export_that_names_nothing_stops_nothing(tmp_path, content):
+    export(tmp_path, content)
+    (tmp_path / ".exports" / "folder.json").mkdir()
+    collect(tmp_path, [0.2, 0.5, 0.9])
+    assert kept(tmp_path) == [0.5, 0.9]
+
+
+def test_an_export_that_is_written_again_is_read_again(tmp_path):
+    _, labelled = a_day_of(tmp_path, 0.5, 0.2)
+    collector = Collector(tmp_path, SPEC, 2, 30)
+    export(tmp_path, "[]")
+    collector._keep(received(encoded(Image.fromarray(PICTURE))), prediction(), 0.1)
+    export(tmp_path, json.dumps([labelled]))
+    collector._keep(received(encoded(Image.fromarray(PICTURE))), prediction(), 0.9)
+    assert kept(tmp_path) == [0.2, 0.9]
+
+
+def test_where_fewer_a_day_are_wanted_than_are_there_the_most_certain_go(tmp_path):
+    a_day_of(tmp_path, 0.1, 0.2, 0.3, 0.4)
+    collect(tmp_path, [0.9], per_day=2)
+    assert kept(tmp_path) == [0.4, 0.9]
+
+
+def test_a_full_disk_loses_no_photograph_that_was_kept(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    with disk(tmp_path / "disk", 128):
+        folder = tmp_path / "disk"
+        collect(folder, [0.2, 0.5])
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        # One page is left: for neither the large photograph nor both the small one and its note.
+        (folder / "filler").write_bytes(b"x" * (os.statvfs(folder).f_bavail - 1) * os.statvfs(folder).f_bsize)
+        for data in (encoded(Image.fromarray(noise)), encoded(Image.fromarray(PICTURE))):
+            with pytest.raises(OSError, match="No space left"):
+                Collector(folder, SPEC, 2, 30)._keep(received(data), prediction(), 0.9)
+            after = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "filler"}
+            assert after == before
+
+
+def test_what_nobody_foresaw_is_logged(tmp_path, caplog, monkeypatch):
+    collector = Collector(tmp_path, SPEC, 2, 1)
+    monkeypatch.setattr(collector, "_keep", lambda *_: {}.no_such_thing)
+    with caplog.at_level("WARNING", logger="ss_poc.service"):
+        collector.offer(received(b""), prediction(), 0.5)
+        collector.finish()
+    assert any("no_such_thing" in record.values["reason"] for record in caplog.records)
 
 
 def test_two_collectors_share_a_folder(tmp_path):

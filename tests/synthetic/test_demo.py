@@ -215,6 +215,18 @@ def test_an_interrupted_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_photographs_that_somebody_copies_there_meanwhile_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*arguments: Any) -> Any:
+        (tmp_path / "demo").mkdir(exist_ok=True)
+        (tmp_path / "demo" / "mine.jpg").write_bytes(b"mine")
+        return draw_photograph(*arguments)
+
+    monkeypatch.setattr(demo, "draw_photograph", draw)
+    with pytest.raises(SegmentError, match="is no whole demo set"):
+        make_demo(tmp_path / "demo", 1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["demo", "mine.jpg"]
+
+
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_draws_stays(tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ss_poc.core.config import TrainConfig
 from ss_poc.training import recipe
+
+
+@pytest.fixture
+def config(labelled, tmp_path) -> TrainConfig:
+    """Settings of a run on the tiny set, below a folder of this test."""
+    return TrainConfig(img_path=str(labelled), result=str(tmp_path / "result"), epoch=3, batch_size=4)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
 from ss_poc.training.command import train
 from ss_poc.training.earlier import as_started, split_of
+from ss_poc.training.folder import WRITTEN
 from ss_poc.training.plan import share
 
 FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
@@ -67,11 +68,28 @@ def whole(labelled) -> RunPaths:
     return RunPaths(labelled.parent / "result", "tiny", "whole")
 
 
-def test_another_seed_gives_other_numbers_and_another_split(whole, labelled):
-    stage("train", *FLAGS, "--epoch", "1", "--model_name", "other", "--seed", "4", cwd=labelled.parent)
-    other = RunPaths(labelled.parent / "result", "tiny", "other")
+@pytest.fixture(scope="module")
+def other(labelled) -> RunPaths:
+    """A run of one epoch in the place of an earlier one, of which pictures and somebody's notes are left."""
+    paths = RunPaths(labelled.parent / "result", "tiny", "other")
+    paths.valid.mkdir(parents=True)
+    (paths.valid / "old.jpg").write_bytes(b"old")
+    (paths.folder / "notes.txt").write_text("mine")
+    stage("train", *FLAGS, "--epoch", "1", "--model_name", "other", "--seed", "4", "--overwrite", cwd=labelled.parent)
+    return paths
+
+
+def test_another_seed_gives_other_numbers_and_another_split(whole, other):
     assert scores_of(other)[1] != scores_of(whole)[1]
     assert read_run(other)["split"]["valid"] != read_run(whole)["split"]["valid"]
+
+
+def test_a_run_that_is_trained_takes_the_place_of_the_old_one_and_leaves_other_files(other):
+    names = {path.name for path in other.folder.iterdir()}
+    assert names == {"run.json", "log", "graph", "model", "preview.jpg", "notes.txt"}
+    assert names - {*WRITTEN} == {"notes.txt"}
+    assert read_run(other)["status"] == "finished" and other.best_model().is_file()
+    assert not list(other.folder.parent.glob(".other*"))
 
 
 @pytest.mark.parametrize(("settings", "shared"), [
@@ -256,7 +274,7 @@ def test_typo_in_a_flag_ends_with_status_2(tmp_path):
 def test_missing_folder_and_missing_json_say_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="is no folder"):
         train(TrainConfig(img_path=str(tmp_path / "none")))
-    with pytest.raises(ArtifactError, match="no COCO json"):
+    with pytest.raises(ArtifactError, match="no labels in"):
         train(TrainConfig(img_path=str(tmp_path)))
 
 

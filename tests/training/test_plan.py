@@ -8,38 +8,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from earlier_runs import earlier_run, files_of
 
-from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError, SegmentError
 from ss_poc.core.files import write_json
 from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.facts import Survey
-from ss_poc.training.command import claim_folder, train
+from ss_poc.training.claim import claim_folder
+from ss_poc.training.command import train
 from ss_poc.training.earlier import recipe_of, survey_of
 from ss_poc.training.plan import make_plan
 from ss_poc.training.recipe import CHOSEN
-
-
-@pytest.fixture
-def config(labelled, tmp_path) -> TrainConfig:
-    """Settings of a run on the tiny set, below a folder of this test."""
-    return TrainConfig(img_path=str(labelled), result=str(tmp_path / "result"), epoch=3, batch_size=4)
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Path and content of every file below a folder."""
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def earlier_run(config: TrainConfig, status: str) -> RunPaths:
-    """A run of that status where `config` would write one, with a file of its own."""
-    plan = make_plan(config)
-    claim_folder(plan)
-    written = json.loads(plan.paths.run_json.read_text())
-    write_json(plan.paths.run_json, {**written, "status": status})
-    plan.paths.model.mkdir()
-    (plan.paths.model / "model_1_0.5.keras").write_bytes(b"weights")
-    return plan.paths
 
 
 def test_a_plan_writes_nothing(config, tmp_path):
@@ -76,13 +55,14 @@ def test_weights_of_the_run_that_is_overwritten_are_refused(config):
     assert files_of(paths.folder) == before
 
 
-def test_claiming_a_folder_replaces_the_old_run_and_says_what_was_chosen(config):
+def test_claiming_a_folder_leaves_the_old_run_and_says_what_was_chosen(config):
     paths = earlier_run(config, "finished")
+    before = files_of(paths.folder)
     plan = make_plan(dataclasses.replace(config, overwrite=True, seed=3))
-    assert (paths.model / "model_1_0.5.keras").is_file()
     claim_folder(plan)
-    assert [path.name for path in paths.folder.iterdir()] == ["run.json"]
-    run = read_run(paths)
+    assert files_of(paths.folder) == before
+    assert [path.name for path in paths.replacement.folder.iterdir()] == ["run.json"]
+    run = read_run(paths.replacement)
     assert run["status"] == "started" and run["config"]["seed"] == 3 and run["split"] == plan.split
     assert run["config"]["budget"] is None and run["config"]["encoder"] == "compact24"
     assert survey_of(run) == plan.survey

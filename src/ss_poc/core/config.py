@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
+from .files import read_json
 from .host import cores
 from .settings import check_bounds, from_flags, setting
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS", "PRESETS",
-    "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig", "PredictConfig",
-    "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig", "TrainConfig", "format_size", "parse_duration",
-    "parse_fraction", "parse_size",
+    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS",
+    "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig",
+    "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig", "TrainConfig", "format_size",
+    "parse_duration", "parse_fraction", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -31,6 +32,8 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
 LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
 OPTIMIZERS = ("muon", "adamw")
+# What labels refer to where a photograph's EXIF turns it and its size cannot tell; "auto" is "shown", and says so.
+EXIF_LABELS = ("auto", "shown", "stored")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -122,6 +125,9 @@ class TrainConfig(RunConfig):
     group: str | None = setting(None, "regular expression that finds the workpiece's name in a photograph's name: all "
                                       "photographs of one workpiece train, or all of them validate",
                                 unset="each photograph by itself")
+    exif_labels: str = setting("auto", "whether labels were drawn on photographs as shown or as stored, where EXIF "
+                                       "turns them and size cannot tell; auto: as shown, and a note",
+                               choices=EXIF_LABELS)
     patience: int = setting(12, "epochs without progress before training stops", least=1)
     augmentation: str | None = setting(None, "albumentations pipeline as yaml",
                                        unset="flips, turns, scale, light, noise")
@@ -137,7 +143,7 @@ class TrainConfig(RunConfig):
                                    unset="a quarter of what is free", old_unset=0)
     resume: bool = setting(False, "go on after the last whole epoch of this run")
     reuse: bool = setting(False, "use a finished run of this name, go on with an interrupted one")
-    overwrite: bool = setting(False, "throw away an earlier run of the same name")
+    overwrite: bool = setting(False, "replace an earlier run of the same name when this one is finished")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,8 +322,8 @@ def format_size(size_hw: Sequence[int]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check flags of train; print `result`, `data_set`, `version`, `img_path` and a `reads` for each path that training
-    reads, as KEY=VALUE lines.
+    """Check flags of train; print `result`, `data_set`, `version`, `img_path`, `export` (no: labels that were exported
+    now would not be used, or be refused) and a `reads` for each path that training reads, as KEY=VALUE lines.
 
     Needs no package.
 
@@ -329,10 +335,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = Path(config.weights) if config.weights and config.weights.endswith(".keras") else None
     if weights and weights.parent.name == "model":  # in its run's folder, which says what the weights are for
         weights = weights.parents[1]
-    reads = [str(path) for path in (config.img_path, config.json_path, config.augmentation, weights) if path]
+    earlier = _labels_of_earlier(config)
+    labels = config.json_path or earlier
+    if earlier and (not earlier.exists() or earlier.resolve().is_relative_to(Path(config.img_path).resolve())):
+        labels = config.json_path  # a mount of its own for what is missing, or seen already, would be an error
+    reads = [str(path) for path in (config.img_path, labels, config.augmentation, weights) if path]
     lines = [("result", config.result), ("data_set", config.data_set), ("version", config.model_name),
-             ("img_path", config.img_path), *(("reads", path) for path in reads)]
+             ("img_path", config.img_path), ("export", "no" if config.json_path or earlier else "yes"),
+             *(("reads", path) for path in reads)]
     for key, value in lines:
         if len(value.splitlines()) != 1:
             raise ConfigError(f"{key} is {value!r}", "one line of text", "rename the file or folder")
     print(*(f"{key}={value}" for key, value in lines), sep="\n")
+
+
+def _labels_of_earlier(config: TrainConfig) -> Path | None:
+    """The labels of the run that is gone on with or used, from the project's folder; None where there is none."""
+    from .run import RunPaths  # which imports this module
+
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name)
+    for run_json in (paths.replacement.run_json, paths.run_json):
+        if (config.resume or config.reuse) and run_json.is_file():
+            return Path(paths.result.parent, read_json(run_json)["data"]["json_path"])
+    return None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import dataclasses
+import glob
 import hashlib
 import io
 import json
 import os
+import re
+import secrets
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,27 +21,49 @@ from typing import Any
 
 from .errors import ArtifactError
 
-__all__ = ["atomic_path", "read_csv", "read_json", "remove_leftovers", "sha256_file", "write_csv", "write_json",
-           "write_text"]
+__all__ = ["atomic_path", "flat_names", "read_csv", "read_json", "remove_leftovers", "remove_leftovers_of",
+           "replace_folder", "sha256_file", "write_csv", "write_json", "write_text"]
+
+LEFTOVER = re.compile(r"\.(?P<pid>\d+)(?:-(?P<start>\d*)-[0-9a-f]+)?\.(?P<kind>tmp|old)\.(?P<name>.+)", re.DOTALL)
+LONGEST_NAME = 180  # bytes; disks take 255, and temporary names are longer
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to (file or folder); takes its place when the block ends without an error."""
+    """A path beside `path` to write to (file or folder); takes its place when the block ends without an error.
+
+    Several threads and processes may write to one `path` at a time: each has a path of its own, the last to end stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
-    _remove(temporary)  # of a killed process with our number: in containers numbers start anew
+    temporary = _beside(path, "tmp")
     try:
         yield temporary
-        if temporary.is_file():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        if temporary.is_dir() and path.is_dir():
-            _exchange_folder(temporary, path)
-        else:
+        for written in (temporary, *temporary.rglob("*")):
+            if written.is_file() and not written.is_symlink():
+                with written.open("rb") as file:
+                    os.fsync(file.fileno())
+        try:
             os.replace(temporary, path)
+        except OSError:  # no folder can be moved onto another that has something in it
+            if not (temporary.is_dir() and path.is_dir()):
+                raise
+            _exchange_folder(temporary, path)
     finally:
         _remove(temporary)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A name that no other call has: with the process' number and start, because numbers are given out again."""
+    pid, name = os.getpid(), path.name if kind == "old" else _short(path.name)
+    return path.with_name(f".{pid}-{_start_of(pid)}-{secrets.token_hex(4)}.{kind}.{name}")
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, in clock ticks since the host did; empty where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _remove(path: Path) -> None:
@@ -47,24 +74,100 @@ def _remove(path: Path) -> None:
 
 
 def _exchange_folder(temporary: Path, path: Path) -> None:
-    # No folder can take the place of another that has something in it: the old one is moved aside first.
-    aside = path.with_name(f".{os.getpid()}.tmp.old.{path.name}")
+    if not _swap(temporary, path):
+        replace_folder(temporary, path, _beside(path, "old"))
+
+
+def replace_folder(new: Path, path: Path, aside: Path) -> None:
+    """Put the folder `new` in the place of the folder `path`, if there is one: it lies in `aside` until it is removed.
+
+    No folder can be renamed to one that has something in it. All three are in one folder.
+    """
+    if not path.is_dir():
+        os.replace(new, path)
+        return
     _remove(aside)
     os.replace(path, aside)
     try:
-        os.replace(temporary, path)
+        os.replace(new, path)
     except OSError:
         os.replace(aside, path)
         raise
     _remove(aside)
 
 
+def _swap(first: Path, second: Path) -> bool:
+    """Exchange the names of two folders in one step (Linux); whether that could be done."""
+    libc = ctypes.CDLL(None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return hasattr(libc, "renameat2") and \
+        libc.renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing below `folder`; what living ones write stays."""
-    for path in [*folder.rglob(".*.tmp.*")]:
-        pid = path.name.split(".")[1]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            _remove(path)
+    """Remove what killed processes were writing below `folder`; what living ones write stays.
+
+    An old folder that was moved aside for a new one, which then never took its place, is moved back.
+    """
+    for path in [*folder.rglob(".*.tmp.*"), *folder.rglob(".*.old.*")]:
+        _remove_leftover(path)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove what killed processes were writing to take the place of `path`, see `remove_leftovers`."""
+    for kind in ("tmp", "old"):
+        for found in [*path.parent.glob(f".*.{kind}.{glob.escape(path.name)}")]:
+            _remove_leftover(found)
+
+
+def _remove_leftover(path: Path) -> None:
+    found = LEFTOVER.fullmatch(path.name)
+    if not found or _is_written(int(found["pid"]), found["start"]):
+        return
+    target = path.with_name(found["name"])
+    if found["kind"] == "old" and not target.exists():
+        os.replace(path, target)
+    else:
+        _remove(path)
+
+
+def _is_written(pid: int, start: str | None) -> bool:
+    """Whether the process that made a temporary name lives; names without a start are those of earlier versions."""
+    if start is None:
+        return pid != os.getpid() and bool(_start_of(pid))
+    return bool(start) and _start_of(pid) == start
+
+
+def flat_names(names: Iterable[str], suffixes: bool = False) -> dict[str, str]:
+    """Name a file after each image, so that all can lie in one folder whatever subfolders the images lie in.
+
+    `sub/photo.png` gives `sub__photo`. Images that would be alike keep their suffix, and get a number where that is not
+    enough; capital and small letters count as alike. Names that are too long for a disk lose their beginning.
+
+    Args:
+        names: of images, with `/` between folders.
+        suffixes: whether all keep their suffix.
+
+    Returns:
+        For each name that of its file, no two alike.
+    """
+    flat = {name: name.replace("/", "__") for name in sorted(set(names))}
+    stems = {name: _short(text if suffixes else Path(text).stem) for name, text in flat.items()}
+    counts = Counter(stem.casefold() for stem in stems.values())
+    taken = {stem for stem, count in counts.items() if count == 1}
+    for name, stem in stems.items():
+        if counts[stem.casefold()] > 1:
+            wanted = stems[name] = _short(flat[name])
+            number = 1
+            while stems[name].casefold() in taken:
+                number += 1
+                stems[name] = f"{wanted}_{number}"
+            taken.add(stems[name].casefold())
+    return stems
+
+
+def _short(name: str) -> str:
+    return os.fsencode(name)[-LONGEST_NAME:].decode("utf-8", "ignore")
 
 
 def write_text(path: Path, text: str) -> None:

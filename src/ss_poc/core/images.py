@@ -14,8 +14,10 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from .bit_depth import Values, is_wide, to_8_bit, wide_values
 from .errors import ImageError
 from .files import atomic_path
+from .model_spec import FULL_DEPTH
 
 __all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
            "find_images", "header", "open_image", "resize_image", "save_image", "turn"]
@@ -69,10 +71,14 @@ class OpenedImage:
     Attributes:
         size_hw: height and width in pixels, as stored.
         orientation: EXIF orientation, 1 to 8; 1 where the file names none.
+        wide: whether the header names more than 8 bits a value.
+        values: least and highest value of a wide image that was decoded or verified; else None.
     """
 
     def __init__(self, image: Image.Image, max_pixels: int) -> None:
-        self._image = image
+        self._image, self._file = image, image.fp  # type: ignore[attr-defined]  # Pillow forgets it once it has loaded
+        self.wide = is_wide(image)
+        self.values: Values | None = None
         self.size_hw, self.orientation = _checked_header(image, max_pixels)
 
     @property
@@ -80,11 +86,12 @@ class OpenedImage:
         """Height and width in pixels as a viewer shows the image."""
         return self.size_hw[::-1] if self.orientation in TURNED else self.size_hw
 
-    def decode(self, upright: bool = True) -> np.ndarray:
+    def decode(self, upright: bool = True, bit_depth: int = FULL_DEPTH) -> np.ndarray:
         """Decode the pixels and close the file.
 
         Args:
             upright: turn the image as its EXIF orientation says, which is how a viewer shows it.
+            bit_depth: bits of a wide image's values that are used, 8 to 16; the upper 8 of them are kept.
 
         Returns:
             (H, W, 3) uint8, RGB, contiguous.
@@ -95,7 +102,12 @@ class OpenedImage:
         with self._read():
             self._image.load()
             left = _turn_left(self._image, self.orientation, upright)
-            return np.ascontiguousarray(turn(_to_rgb(self._image), left))
+            values = self._wide_values()
+            if self.wide and values is None and bit_depth < FULL_DEPTH:
+                raise ImageError("the colours of this image have 16 bits, in a form that cannot be read",
+                                 f"{bit_depth} bits a value, grey or RGB", "save it as PNG", status=422)
+            rgb = _to_rgb(self._image) if values is None else to_8_bit(values, bit_depth)
+            return np.ascontiguousarray(turn(rgb, left))
 
     def verify(self) -> None:
         """Decode the whole file for its errors alone, a JPEG at an eighth of its size (9 times faster); close it.
@@ -107,7 +119,14 @@ class OpenedImage:
             image = self._image
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
-            _to_rgb(image.crop((0, 0, 1, 1)))
+            if self._wide_values() is None:
+                _to_rgb(image.crop((0, 0, 1, 1)))
+
+    def _wide_values(self) -> np.ndarray | None:
+        """Values of the loaded image where it is wide, noted in `values`; None where it is not."""
+        found = wide_values(self._image, self._file) if self.wide else None
+        self.values = None if found is None else Values.of(found)
+        return found
 
     @contextmanager
     def _read(self) -> Iterator[None]:
@@ -168,16 +187,19 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
     return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
 
 
-def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bool = True) -> np.ndarray:
+def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bool = True,
+                 bit_depth: int = FULL_DEPTH) -> np.ndarray:
     """Decode an image file.
 
     Conversions: the first frame of an animation or page of a document; alpha is dropped; CMYK, palette, grey and
-    1-bit become RGB; 16-bit values keep their high byte; float values in 0..1 are scaled by 255, others clipped.
+    1-bit become RGB; values of more than 8 bits keep the upper 8 of `bit_depth` bits, and higher ones are clipped;
+    float values in 0..1 are scaled by 255, others clipped.
 
     Args:
         source: the file's content, or its path.
         max_pixels: the header may promise at most this many; checked before anything is decoded.
         upright: turn the image as its EXIF orientation says, which is how a viewer shows it.
+        bit_depth: bits that are used in files of 16 bits, 8 to 16; see `core.bit_depth`.
 
     Returns:
         (H, W, 3) uint8, RGB, contiguous.
@@ -185,7 +207,7 @@ def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bo
     Raises:
         ImageError: no image (400), damaged (422), not a format we take (415), too large (413).
     """
-    return open_image(source, max_pixels).decode(upright)
+    return open_image(source, max_pixels).decode(upright, bit_depth)
 
 
 def _turn_left(image: Image.Image, orientation: int, upright: bool) -> int:
@@ -204,10 +226,6 @@ def _damaged(error: BaseException) -> ImageError:
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        grey = (np.clip(values, 0, 65535) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0

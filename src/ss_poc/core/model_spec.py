@@ -10,10 +10,12 @@ from pathlib import Path
 from .errors import ArtifactError
 from .files import read_json, sha256_file
 
-__all__ = ["GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec"]
+__all__ = ["FULL_DEPTH", "GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec"]
 
 GRAPH_FILE = "model.onnx"
 SPEC_FILE = "model.json"
+# Bits that a file of 16 bits has; see `core.bit_depth`.
+FULL_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ModelSpec:
         sha256: digest of the graph file.
         engines: those that may serve it, the preferred one first.
         twins: other files of the graph, such as its int8 form, and their digests.
+        bit_depth: bits that the training's photographs use in files of 16 bits.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ModelSpec:
     scale: float = 0.0
     engines: tuple[str, ...] = ("onnxruntime",)
     twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    bit_depth: int = FULL_DEPTH
 
 
 def read_spec(folder: Path) -> ModelSpec:
@@ -60,6 +64,8 @@ def read_spec(folder: Path) -> ModelSpec:
                                          if name in values}})
         if len({len(spec.labels), len(spec.colors), len(spec.category_ids)}) > 1 or len(spec.size_hw) != 2:
             raise TypeError("lists of different lengths")
+        if spec.bit_depth not in range(8, FULL_DEPTH + 1):
+            raise TypeError(f"bit_depth is {spec.bit_depth!r}")
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / SPEC_FILE} is not a spec of ours ({error})", "what `ss_poc.export` writes",
                             "export the model again") from None

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .config import ChosenConfig, TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
+from .model_spec import FULL_DEPTH
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
@@ -34,6 +35,17 @@ class RunPaths:
     @property
     def folder(self) -> Path:
         return self.result / self.img_dir_name / "segment" / self.model_name
+
+    @property
+    def replacement(self) -> RunPaths:
+        """Where a run is written that takes this one's place when it is finished: a name that no user can give."""
+        return dataclasses.replace(self, model_name=f".{self.model_name}.new")
+
+    @property
+    def replaces(self) -> RunPaths:
+        """The run whose `replacement` this is; itself where it is none."""
+        hidden = self.model_name.startswith(".")
+        return dataclasses.replace(self, model_name=self.model_name[1:].removesuffix(".new")) if hidden else self
 
     @property
     def run_json(self) -> Path:
@@ -74,7 +86,8 @@ class RunPaths:
     def require(self) -> RunPaths:
         """Self, or ArtifactError where no run of that name exists, naming those that do."""
         if not self.run_json.is_file():
-            found = sorted(path.parent.relative_to(self.result) for path in self.result.glob("*/segment/*/run.json"))
+            found = sorted(path.parent.relative_to(self.result) for path in self.result.glob("*/segment/*/run.json")
+                           if not path.parent.name.startswith("."))
             raise ArtifactError(f"there is no run {self.folder}", "a folder with a run.json",
                                 f"train it first, or name one of: {', '.join(map(str, found)) or '(none yet)'}")
         return self
@@ -118,6 +131,7 @@ class RunData:
         images: number of images that train or validate.
         labels, colors, category_ids: one for each class, in channel order.
         findings: how often each kind of finding was met in the labels.
+        bit_depth: bits that the photographs use in files of 16 bits.
     """
 
     name: str = ""
@@ -129,6 +143,7 @@ class RunData:
     colors: Sequence[str] = ()
     category_ids: Sequence[int] = ()
     findings: Mapping[str, int] = field(default_factory=dict)
+    bit_depth: int = FULL_DEPTH
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core import images
+from ..core.config import EXIF_LABELS
+from ..core.errors import ConfigError
 from ..core.text_table import text_table
 from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
@@ -20,18 +22,25 @@ EXAMPLES = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 1 where the data set must be refused, else 0."""
+    """Run the command. Returns 1 where the data set must be refused, else 0.
+
+    Raises:
+        ConfigError: the picture would be written over a photograph.
+    """
     options = _parser().parse_args(argv)
     if options.command == "rules":
         print("\n".join(f"{code:<24}{action:<13}{sentence}" for code, (action, sentence) in RULES.items()))
         return 0
-    dataset, findings = inspect_coco(options.json, options.img_path, progress=True)
+    dataset, findings = inspect_coco(options.json, options.img_path, True, options.exif_labels)
     if dataset:
         print(describe_dataset(dataset) + "\n")
     print(describe_findings(findings, None if options.all else EXAMPLES))
     if dataset is None:
         print(f"\nRefused: {options.json} cannot be trained on until the findings marked 'refuse' are corrected.")
         return 1
+    if options.output.resolve() in {sample.path.resolve() for sample in dataset.samples}:
+        raise ConfigError(f"--output {options.output} is a photograph of the data set", "a new file",
+                          "--output check.jpg")
     images.save_image(options.output, draw_sheet(dataset))
     print(f"\nThis can be trained on. Look at the regions in {options.output}")
     return 0
@@ -45,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("img_path", type=Path, help="folder of the images")
     check.add_argument("--output", type=_picture_path, default=Path("check.jpg"),
                        help="picture to write, .jpg or .png (default: %(default)s)")
+    check.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto",
+                       help="as for training (default: %(default)s)")
     check.add_argument("--all", action="store_true", help=f"list every finding, not {EXAMPLES} of a kind")
     commands.add_parser("rules", help="print every rule: code, what is done, why", allow_abbrev=False)
     return parser
@@ -72,9 +83,11 @@ def describe_dataset(dataset: Dataset) -> str:
         rows.append([label, str(sum(channel in sample.classes for sample in dataset.samples)), str(len(found)),
                      *(f"{value:.0f}" for value in (min(areas), np.median(areas), max(areas))),
                      *(f"{value:.3g}" for value in (min(shares), np.median(shares), max(shares)))])
+    used = f"bits         {dataset.bit_depth}, used by {dataset.wide} images of 16 bits"
     return "\n".join([f"data set     {dataset.name}",
                       f"images       {total}: {total - clean} with regions, {clean} clean",
                       f"sizes        {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} (height x width)",
+                      *[used] * bool(dataset.wide),
                       f"regions      {sum(len(sample.regions) for sample in dataset.samples)}",
                       f"fingerprint  {dataset.fingerprint[:16]}", "", text_table(rows)])
 

@@ -19,17 +19,21 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core import images
+from ..core.bit_depth import Values, find_bit_depth
 from ..core.errors import DataError, ImageError
 from ..core.masks import decode_rle, polygons_to_mask
+from ..core.model_spec import FULL_DEPTH
+from ..core.run import Run
 from ..core.text_table import counted
 from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
 from ..formats.labels import read_labels
 from ..formats.regions import Shape, read_shape
+from .notes import note_exif, note_values
 from .packed import bit, bytes_a_pixel
 
-__all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco"]
+__all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco", "load_trained"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Sample:
         frame: "upright" or "stored": what the coordinates of the regions refer to.
         regions: by annotation id.
         digest: SHA-256 of the file.
+        bit_depth: bits that the data set's photographs use in files of 16 bits.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Sample:
     frame: str
     regions: tuple[Region, ...]
     digest: str
+    bit_depth: int = FULL_DEPTH
 
     @property
     def classes(self) -> frozenset[int]:
@@ -74,7 +80,7 @@ class Sample:
 
     def image(self) -> np.ndarray:
         """Decode the photograph: (H, W, 3) uint8 RGB, upright. Raises ImageError."""
-        return images.decode_image(self.path)
+        return images.decode_image(self.path, bit_depth=self.bit_depth)
 
     def mask(self, classes: int) -> np.ndarray:
         """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
@@ -109,7 +115,8 @@ class Sample:
 class Dataset:
     """Checked samples, by name; labels, `#rrggbb` colours and category ids in channel order.
 
-    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine.
+    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `bit_depth`
+    says how many bits the photographs use in files of 16 bits, `wide` how many such files there are.
     """
 
     name: str
@@ -119,6 +126,8 @@ class Dataset:
     category_ids: tuple[int, ...]
     findings: tuple[Finding, ...]
     fingerprint: str
+    bit_depth: int = FULL_DEPTH
+    wide: int = 0
 
     def samples_of(self, names: Iterable[str]) -> list[Sample]:
         """Samples of those names, in the order of the names. Raises KeyError where there is no such sample."""
@@ -128,27 +137,46 @@ class Dataset:
 
 @dataclass(frozen=True)
 class _File:
-    """What a read of an image file found; `frame_hw` is the size that its entries give, one of the two."""
+    """What a read of an image file found.
+
+    `frame_hw` is the size that its labels refer to, one of the two; `sized` says whether they name it; `values` are
+    those of a file of 16 bits, else None.
+    """
 
     digest: str
     size_hw: tuple[int, int]
     stored_size_hw: tuple[int, int]
     orientation: int
     frame_hw: tuple[int, int]
+    sized: bool
+    values: Values | None
+
+    @property
+    def two_frames(self) -> bool:
+        """Whether size cannot tell labels drawn on the photograph as shown from those drawn on it as stored."""
+        return self.orientation > 1 and (self.size_hw == self.stored_size_hw or not self.sized)
+
+    def frame(self, exif_labels: str) -> str:
+        """What its labels refer to, see `Sample`; `exif_labels` decides where size cannot tell."""
+        stored = exif_labels == "stored" if self.two_frames else self.frame_hw != self.size_hw
+        return "stored" if stored else "upright"
 
 
-def load_coco(json_path: Path, img_path: Path, progress: bool = False) -> Dataset:
+def load_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+              bit_depth: int | None = None) -> Dataset:
     """Read and check a data set.
 
     Args:
         json_path: labels of any format that `formats.labels` knows: a file, or their folder.
         img_path: folder of the photographs; nothing outside of it is read.
         progress: show a bar while the files are read.
+        exif_labels: one of EXIF_LABELS of `core.config`.
+        bit_depth: bits that are used in files of 16 bits; None to find out.
 
     Raises:
         DataError: it cannot be trained on; every reason is in it. What was left out or kept is in `findings`.
     """
-    dataset, findings = inspect_coco(json_path, img_path, progress)
+    dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, bit_depth)
     if dataset is None:
         refused = [item for item in findings if item.action == "refuse"]
         raise DataError("\n".join([f"{json_path} cannot be trained on:",
@@ -158,7 +186,14 @@ def load_coco(json_path: Path, img_path: Path, progress: bool = False) -> Datase
     return dataset
 
 
-def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tuple[Dataset | None, tuple[Finding, ...]]:
+def load_trained(run: Run) -> Dataset:
+    """The data set that a run was trained on, its labels and values read as they were then. Raises as `load_coco`."""
+    return load_coco(Path(run.data.json_path), Path(run.data.img_path), exif_labels=run.config.exif_labels,
+                     bit_depth=run.data.bit_depth)
+
+
+def inspect_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+                 bit_depth: int | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
     """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
     findings: list[Finding] = []
     coco = read_labels(json_path, img_path, findings)
@@ -166,22 +201,28 @@ def inspect_coco(json_path: Path, img_path: Path, progress: bool = False) -> tup
         findings.append(finding("folder-missing", str(img_path), "there is no such folder; expected the images'"))
         return None, tuple(findings)
     named = _name_files(coco.images, img_path, findings)
-    files = _read_files(named, img_path, findings, progress)
+    files = _read_files(named, img_path, findings, progress, exif_labels)
     shapes = _read_shapes(coco, named, files, findings)
     used = {annotation.category_id for found in shapes.values() for annotation, _ in found}
     categories = sorted((item for item in coco.categories if item.id in used), key=lambda item: item.id)
-    samples = _samples(img_path, files, shapes, [item.id for item in categories])
+    wide = {name: file.values for name, file in files.items() if file.values}
+    depth = bit_depth or find_bit_depth(wide.values())
+    samples = _samples(img_path, files, shapes, [item.id for item in categories], exif_labels, depth)
     labels = tuple(item.name for item in categories)
     if coco.images and coco.categories and not categories:
         findings.append(finding("no-regions", json_path.name, _why_empty(coco, findings)))
     findings.extend(_notes(samples, labels, coco, used))
+    findings.extend(note_values(img_path.name, wide, depth))
+    unsure = {name for name, file in files.items() if file.two_frames}
+    findings.extend(note_exif(json_path.name, samples, unsure) if exif_labels == "auto" else [])
     findings.extend(_unlisted(img_path, {*named, *_inside(coco.masks, img_path)}) if coco.images else [])
     order = list(RULES)
     findings.sort(key=lambda item: order.index(item.code))
     if any(item.action == "refuse" for item in findings):
         return None, tuple(findings)
     dataset = Dataset(Path(os.path.abspath(img_path)).name, samples, labels, choose_colors(categories),
-                      tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples))
+                      tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples),
+                      depth, len(wide))
     return dataset, dataset.findings
 
 
@@ -212,12 +253,12 @@ def _name_files(entries: Iterable[ImageEntry], root: Path, findings: list[Findin
     return named
 
 
-def _read_files(named: dict[str, list[ImageEntry]], root: Path, findings: list[Finding],
-                progress: bool) -> dict[str, _File]:
+def _read_files(named: dict[str, list[ImageEntry]], root: Path, findings: list[Finding], progress: bool,
+                exif_labels: str) -> dict[str, _File]:
     """Read every named file once, several at a time; damaged ones and those of another size are found out."""
     def read(name: str) -> _File | Finding:
         try:
-            return _read_file(root / name, named[name])
+            return _read_file(root / name, named[name], exif_labels)
         except Problem as problem:
             return finding(problem.code, name, problem.detail)
 
@@ -229,7 +270,7 @@ def _read_files(named: dict[str, list[ImageEntry]], root: Path, findings: list[F
     return {name: result for name, result in zip(names, results, strict=True) if isinstance(result, _File)}
 
 
-def _read_file(path: Path, entries: Sequence[ImageEntry]) -> _File:
+def _read_file(path: Path, entries: Sequence[ImageEntry], exif_labels: str) -> _File:
     try:
         data = path.read_bytes()
         opened = images.open_image(data)
@@ -240,12 +281,14 @@ def _read_file(path: Path, entries: Sequence[ImageEntry]) -> _File:
         raise Problem("image-too-large" if too_large else "image-unreadable", detail) from None
     upright_hw = opened.upright_hw
     sizes = {entry.size_hw for entry in entries if entry.size_hw}
-    frame_hw = next(iter(sizes), upright_hw)  # where the labels name no size, the file tells it
+    unnamed_hw = opened.size_hw if exif_labels == "stored" else upright_hw
+    frame_hw = next(iter(sizes), unnamed_hw)  # where the labels name no size, the file tells it
     if len(sizes) > 1 or frame_hw not in (upright_hw, opened.size_hw):
         met = " and ".join(f"{size[0]}x{size[1]}" for size in sorted(sizes))
         raise Problem("size-mismatch", f"the json says {met}, the file is {upright_hw[0]}x{upright_hw[1]} "
                                        "(height x width); expected the same")
-    return _File(hashlib.sha256(data).hexdigest(), upright_hw, opened.size_hw, opened.orientation, frame_hw)
+    return _File(hashlib.sha256(data).hexdigest(), upright_hw, opened.size_hw, opened.orientation, frame_hw,
+                 bool(sizes), opened.values)
 
 
 def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str, _File],
@@ -276,15 +319,14 @@ def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str
 
 
 def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[Annotation, Shape]]],
-             category_ids: Sequence[int]) -> tuple[Sample, ...]:
+             category_ids: Sequence[int], exif_labels: str, bit_depth: int) -> tuple[Sample, ...]:
     samples = []
     for name in sorted(files):
         file = files[name]
         regions = tuple(Region(category_ids.index(annotation.category_id), annotation.id, shape.polygons, shape.rle,
                                shape.area) for annotation, shape in sorted(shapes[name], key=lambda pair: pair[0].id))
-        frame = "upright" if file.frame_hw == file.size_hw else "stored"
-        samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation, frame, regions,
-                              file.digest))
+        samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation,
+                              file.frame(exif_labels), regions, file.digest, bit_depth))
     return tuple(samples)
 
 

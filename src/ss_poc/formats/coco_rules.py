@@ -63,6 +63,12 @@ RULES: dict[str, tuple[str, str]] = {
     "copies-differ": (KEEP, "Byte-identical files with different regions are all used: one of them is labelled wrong."),
     "class-rare": (KEEP, "A class on fewer than 2 different images is trained; its score cannot be measured."),
     "category-unused": (KEEP, "A category without a usable region gets no channel."),
+    "exif-unsure": (KEEP, "Labels of a photograph that EXIF mirrors or turns upside down, or of a turned square one, "
+                          "may refer to it as shown or as stored; --exif_labels decides."),
+    "bit-depth": (KEEP, "Cameras of 10, 12 or 14 bits write files of 16 bits: the bits in use are found from the "
+                        "highest value, and kept with the model."),
+    "range-unused": (KEEP, "A photograph that uses under a tenth of its range is nearly uniform: check exposure and "
+                           "file format."),
     "unlisted-images": (KEEP, "Image files that the json does not name are not used."),
 }
 

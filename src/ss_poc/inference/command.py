@@ -15,10 +15,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..core.bit_depth import range_warnings
 from ..core.config import PredictConfig
 from ..core.drawing import draw_overlay
 from ..core.errors import ArtifactError, DataError
-from ..core.files import read_json, write_csv, write_json
+from ..core.files import flat_names, read_json, write_csv, write_json
 from ..core.images import find_images, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from ..core.settings import from_flags
@@ -64,7 +65,9 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     files = [path for path in find_images(config.images) if path.resolve() not in taken]
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
-    (found, broken), (compared, lost) = look(files, folder, predictor, "rank"), look(known, None, None, "compare")
+    depth = predictor.spec.bit_depth
+    found, broken = look(files, folder, predictor, "rank", depth)
+    compared, lost = look(known, None, None, "compare", depth)
     order = choose(found, compared)
     broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]
     print(f"{counted(len(order), 'photograph')} in order, {len(broken)} not read → {output / 'ranking.csv'}; the first "
@@ -111,19 +114,24 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
     annotations: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
     broken: list[Unread] = []
-    for file in tqdm(files, desc="predict", unit="image", disable=None):
-        name = file.relative_to(folder).as_posix()
-        image = read_photograph(file, name)
-        if isinstance(image, Unread):
-            broken.append(image)
+    depth = predictor.spec.bit_depth
+    names = [file.relative_to(folder).as_posix() for file in files]
+    flat = flat_names(names, suffixes=True)
+    for file, name in zip(tqdm(files, desc="predict", unit="image", disable=None), names, strict=True):
+        read = read_photograph(file, name, depth)
+        if isinstance(read, Unread):
+            broken.append(read)
             continue
+        image = read.image_rgb
+        for warning in range_warnings(read.values, depth):
+            tqdm.write(f"note: {name}: {warning}", sys.stderr)
         found = predictor.predict(image, threshold)
         height, width = image.shape[:2]
         images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
         annotations += found.coco_annotations(predictor.spec.category_ids, len(images), len(annotations) + 1)
         rows += [(name, label, height, width, rle["counts"])
                  for label, rle in zip(predictor.spec.labels, found.rles, strict=True)]
-        save_image(output / "overlay" / f"{name.replace('/', '__')}.jpg",
+        save_image(output / "overlay" / f"{flat[name]}.jpg",
                    draw_overlay(image, predictor.spec.colors, outlined=found.mask, filled=found.mask))
     write_json(output / "coco.json", coco_document(predictor.spec, images, annotations))
     write_csv(output / "rle.csv", RLE_COLUMNS, rows)

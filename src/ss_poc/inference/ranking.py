@@ -19,6 +19,7 @@ from ..core.drawing import contact_sheet, draw_overlay
 from ..core.files import write_csv, write_json
 from ..core.host import cores
 from ..core.images import resize_image, save_image
+from ..core.model_spec import FULL_DEPTH
 from ..core.parallel import ahead
 from ..formats.label_studio import controls, interface, results_of
 from .predictor import Prediction, Predictor, coco_document, unsureness
@@ -64,8 +65,8 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
     return looks / max(1e-9, float(np.linalg.norm(looks)))
 
 
-def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None,
-         what: str) -> tuple[list[Ranked], list[Unread]]:
+def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str,
+         bit_depth: int = FULL_DEPTH) -> tuple[list[Ranked], list[Unread]]:
     """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
@@ -73,15 +74,17 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         folder: the names are relative to it; None for names as they are in `files`.
         predictor: the model, or None for an uncertainty of 0.
         what: text of the progress bar.
+        bit_depth: bits that are used in files of 16 bits.
 
     Returns:
         The photographs that can be read, and those that cannot.
     """
     def one(index: int) -> Ranked | Unread:
         name = (files[index].relative_to(folder) if folder else files[index]).as_posix()
-        image = read_photograph(files[index], name)
-        if isinstance(image, Unread):
-            return image
+        read = read_photograph(files[index], name, bit_depth)
+        if isinstance(read, Unread):
+            return read
+        image = read.image_rgb
         unsure = unsureness(predictor.probability(image)) if predictor else 0.0
         return Ranked(name, (image.shape[0], image.shape[1]), unsure, describe(image))
 
@@ -140,10 +143,11 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
     pictures: list[np.ndarray] = []
     broken: list[Unread] = []
     for item, _ in tqdm(order[:top], desc="propose", unit="image", disable=None):
-        image = read_photograph(folder / item.name, item.name)
-        if isinstance(image, Unread):
-            broken.append(image)
+        read = read_photograph(folder / item.name, item.name, spec.bit_depth)
+        if isinstance(read, Unread):
+            broken.append(read)
             continue
+        image = read.image_rgb
         found = predictor.predict(image)
         images.append({"id": len(images) + 1, "file_name": item.name, "height": item.size_hw[0],
                        "width": item.size_hw[1]})

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..core.config import EXIF_LABELS
 from ..core.errors import AnnotatorError, ArtifactError, DataError
 from ..core.run import find_json
 from ..core.text_table import counted
@@ -85,6 +86,8 @@ def _arguments(command: argparse.ArgumentParser, verb: str) -> None:
         command.add_argument("--labels", default="", help="names, each with a colour if you like: scratch,pit:#00ff00")
     if verb == "import":
         command.add_argument("source", type=Path, metavar="FILE", help="COCO json, zip, or folder (of masks)")
+        command.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto", help="whether labels were drawn on "
+                             "photographs as shown or as stored, where EXIF turns them and size cannot tell")
         command.add_argument("--photos", type=Path, help="folder of the photographs, if they are not beside FILE")
     if verb == "propose":
         command.add_argument("proposals", type=Path, metavar="FILE", help="COCO json that predict --rank wrote")
@@ -170,13 +173,16 @@ def _content(image: Image) -> list[str]:
 def bring(annotator: Annotator, options: argparse.Namespace) -> None:
     """Take in labels of CVAT, Label Studio, Roboflow or labelme, or PNG masks, to edit them here and to train."""
     folder = new_folder(options.datasets, options.name)
-    moved = move_in(options.source, folder, parse_labels(options.labels) if options.labels else {}, options.photos)
+    moved = move_in(options.source, folder, parse_labels(options.labels) if options.labels else {}, options.photos,
+                    options.exif_labels)
     annotator.create(options.name, moved.labels)
     annotator.scan(options.name)
     annotator.load(options.name, moved.images)
     path = write_export(folder, document(folder, keep_labels(folder, moved.labels), moved.images))
     for line in moved.left_out:
         print(f"left out: {line}")
+    for line in moved.notes:
+        print(f"note: {line}")
     regions = sum(len(image.regions) for image in moved.images)
     print(f"{options.name}: {', '.join(moved.labels)}; {counted(len(moved.images), 'photograph')} "
           f"({moved.copied} copied), {counted(regions, 'region')}; to train on them now: {_shown(path)}")

@@ -99,10 +99,10 @@ class LabelStudio:
         known = self.api.predictions.list(project=self._project(name).id)
         proposed = 0
         for task, results in self._with_results(name, images):
+            self.api.predictions.create(task=task["id"], result=results, score=1.0, model_version=model)
             for item in known:
                 if item.task == task["id"]:
                     self.api.predictions.delete(item.id)
-            self.api.predictions.create(task=task["id"], result=results, score=1.0, model_version=model)
             proposed += 1
         return proposed
 

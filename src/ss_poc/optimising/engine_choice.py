@@ -29,7 +29,7 @@ from ..core.scores import dice
 from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
 from ..core.tiles import map_size, windows
-from ..data.dataset import Sample, load_coco
+from ..data.dataset import Sample, load_trained
 from ..inference.engines import INT8_FILES, Run, load_engine
 from ..inference.predictor import Predictor
 
@@ -87,7 +87,7 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
     """
     run, rules = TrainedRun.read(paths), read_rules(paths.rules)
     spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
-    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    dataset = load_trained(run)
     train, valid = (dataset.samples_of(names) for names in (run.split.train, run.split.valid))
     with atomic_path(paths.export) as folder:
         folder.mkdir()

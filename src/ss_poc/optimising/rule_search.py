@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..core.config import Rule, SearchConfig, parse_fraction
 from ..core.drawing import draw_overlay
-from ..core.files import atomic_path, write_csv, write_json
+from ..core.files import atomic_path, flat_names, write_csv, write_json
 from ..core.host import cores
 from ..core.images import save_image
 from ..core.masks import encode_rle
@@ -29,7 +29,7 @@ from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
-from ..data.dataset import Sample, load_coco
+from ..data.dataset import Sample, load_trained
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
 from .verdict import NEVER, Point, choose, curve
@@ -51,7 +51,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
     run = Run.read(paths)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
-    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    dataset = load_trained(run)
     samples = dataset.samples_of(run.split.valid)
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
@@ -136,19 +136,20 @@ class _Judged:
 
 def _judge_all(folder: Path, samples: Sequence[Sample], predictor: Predictor, rules: Sequence[Rule],
                workers: int) -> list[_Judged]:
-    found = ahead(lambda index: _judge(folder, samples[index], predictor, rules), len(samples), workers)
+    stems = flat_names(sample.name for sample in samples)
+    found = ahead(lambda index: _judge(folder / f"{stems[samples[index].name]}_segment.jpg", samples[index], predictor,
+                                       rules), len(samples), workers)
     return list(tqdm(found, total=len(samples), desc="validate", unit="image", disable=None))
 
 
-def _judge(folder: Path, sample: Sample, predictor: Predictor, rules: Sequence[Rule]) -> _Judged:
+def _judge(picture: Path, sample: Sample, predictor: Predictor, rules: Sequence[Rule]) -> _Judged:
     """Judge an image and draw its picture."""
     spec, image, truth = predictor.spec, sample.image(), sample.mask(len(rules))
     probability = predictor.probability(image)
     plain, mask = (refine(probability, used, truth.shape[:2]) for used in (predictor.rules, rules))
     rows = {kind: [(sample.name, label, *found.shape[:2], encode_rle(found[..., channel])["counts"])
                    for channel, label in enumerate(spec.labels)] for kind, found in (("true", truth), ("pred", mask))}
-    save_image(folder / f"{picture_stem(sample.name)}_segment.jpg",
-               draw_overlay(image, spec.colors, outlined=mask, filled=truth))
+    save_image(picture, draw_overlay(image, spec.colors, outlined=mask, filled=truth))
     scores = Prediction(mask, probability, spec.labels, spec.colors, predictor.floors).scores
     return _Judged(rows, {False: dice(truth, plain), True: dice(truth, mask)}, *intersection_union(truth, mask), scores,
                    bool(truth.any()))
@@ -195,11 +196,6 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
     return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
             "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
             "iou": dict(zip(labels, map(float, iou), strict=True))}
-
-
-def picture_stem(name: str) -> str:
-    """`sub/photo.png` to `sub__photo.png`'s stem: pictures of all subfolders lie side by side."""
-    return Path(name.replace("/", "__")).stem
 
 
 def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from ..core.deployed import CARD_FILE, SAMPLES
 from ..core.errors import ImageError
 from ..core.files import write_json
 from ..core.host import cores
-from ..core.images import decode_image, encode_image
+from ..core.images import decode_image, encode_image, open_image
 from ..core.parallel import ahead
 from ..core.run import Run
 from ..inference.appearance import measure, reference_of
@@ -51,7 +51,7 @@ def write_card(folder: Path, run: Run, predictor: Predictor) -> None:
 def _look(path: Path, predictor: Predictor) -> tuple[Path, list[float], dict[str, float]]:
     """The photograph, how much of it each class covers, and its measures; nothing where it cannot be read."""
     try:
-        image = decode_image(path)
+        image = decode_image(path, bit_depth=predictor.spec.bit_depth)
     except ImageError:
         return path, [], {}
     prediction = predictor.predict(image)
@@ -66,8 +66,9 @@ def _write_samples(folder: Path, looked: Sequence[tuple[Path, list[float], dict[
     samples: list[dict[str, Any]] = []
     for path in _chosen([(path, covered) for path, covered, measured in looked if measured]):
         data, suffix = path.read_bytes(), path.suffix.lower()
-        if suffix not in (".jpg", ".jpeg", ".png"):
-            data, suffix = encode_image(decode_image(path), ".png"), ".png"
+        opened = open_image(data)
+        if suffix not in (".jpg", ".jpeg", ".png") or opened.wide:  # browsers show the upper 8 of 16 bits
+            data, suffix = encode_image(opened.decode(bit_depth=predictor.spec.bit_depth), ".png"), ".png"
         if len(data) > LARGEST_SAMPLE:
             continue
         name = f"sample_{len(samples) + 1}{suffix}"

@@ -22,7 +22,7 @@ from ..core.run import Run, RunPaths
 from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
 from ..core.settings import from_flags
 from ..core.text_table import counted
-from ..data.dataset import Dataset, Sample, load_coco
+from ..data.dataset import Dataset, Sample, load_trained
 from ..inference.predictor import Predictor
 from . import charts
 from .compare import compare_command
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def report(paths: RunPaths) -> Path:
     """Write `valid/report.html` of a run that was searched; returns its path."""
     run = Run.read(paths)
-    dataset = load_coco(Path(run.data.json_path), Path(run.data.img_path))
+    dataset = load_trained(run)
     predictor = Predictor.load(paths.export, paths.rules)
     evidence = gather(dataset.samples_of(run.split.valid), predictor)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),

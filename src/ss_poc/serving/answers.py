@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from ..inference.predictor import Prediction, Predictor, coco_document
 __all__ = ["answer", "coco", "json_response", "label_map", "probability_maps"]
 
 
-def answer(prediction: Prediction, predictor: Predictor, name: str, started: float) -> dict[str, Any]:
+def answer(prediction: Prediction, predictor: Predictor, name: str, started: float,
+           warnings: Sequence[str] = ()) -> dict[str, Any]:
     """Build the JSON answer to one image.
 
     Args:
@@ -24,10 +26,11 @@ def answer(prediction: Prediction, predictor: Predictor, name: str, started: flo
         predictor: the model.
         name: file name of the image, for the COCO document in the answer.
         started: `time.perf_counter()`, in seconds, when the request came.
+        warnings: what is odd about the image's values.
 
     Returns:
         `rle` (one COCO compressed RLE a class), `labels`, `colors`, `objects`, `verdict`, `coco`, `model` and
-        `milliseconds`; `/openapi.json` describes each.
+        `milliseconds`, and `warnings` where there are any; `/openapi.json` describes each.
     """
     spec = predictor.spec
     return {
@@ -35,6 +38,7 @@ def answer(prediction: Prediction, predictor: Predictor, name: str, started: flo
         "verdict": prediction.verdict, "coco": coco(prediction, predictor, name),
         "model": {"name": spec.name, "version": spec.version},
         "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+        **({"warnings": warnings} if warnings else {}),
     }
 
 

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import SegmentError
-from ..core.files import atomic_path, read_json, write_json
+from ..core.files import atomic_path, read_json, remove_leftovers, write_json
 from ..core.images import encode_image
 from ..core.model_spec import ModelSpec
 from ..inference.predictor import Prediction, coco_document
@@ -27,7 +26,9 @@ __all__ = ["Collector", "ReceivedImage"]
 
 WAITING = 8  # offers that may wait for the disk; more are let go
 SECONDS_BETWEEN_COMPLAINTS = 60.0
-OURS = re.compile(r"(\d{4}-\d\d-\d\d)_\d\.\d{4}_[0-9a-f]{8}\.(?:jpg|png)|proposals-(\d{4}-\d\d-\d\d)\.json")
+PHOTOGRAPH = r"(\d{4}-\d\d-\d\d)_\d\.\d{4}_[0-9a-f]{8}\.(?:jpg|png)"
+OURS = re.compile(PHOTOGRAPH + r"|proposals-(\d{4}-\d\d-\d\d)\.json")
+NAMED = re.compile(PHOTOGRAPH.encode())
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class ReceivedImage:
         data: content of the file.
         rgb: (H, W, 3) uint8, turned as the EXIF orientation says.
         orientation: EXIF orientation of the file, 1 to 8.
+        wide: whether the file has more than 8 bits a value.
+        warnings: what is odd about its values.
     """
 
     data: bytes
     rgb: np.ndarray
     orientation: int
+    wide: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Collector:
@@ -54,8 +59,10 @@ class Collector:
     Args:
         root: folder, made when the first photograph is kept.
         spec: the model.
-        per_day: number of photographs kept of each day.
+        per_day: number of photographs kept of each day; those that are labelled are never given up for others.
         days: number of days after which photographs are removed again, unless they are labelled.
+
+    A photograph is labelled where a json in `.exports/` names it, whatever tool wrote that json.
     """
 
     def __init__(self, root: Path, spec: ModelSpec, per_day: int, days: int) -> None:
@@ -64,6 +71,7 @@ class Collector:
         self._room = threading.Semaphore(WAITING)
         self._complained = 0.0
         self._forgotten: datetime.date | None = None
+        self._exports: dict[tuple[str, int, int], set[str]] = {}
 
     def offer(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
         """Keep a photograph if it is among the least certain of today; returns at once.
@@ -84,10 +92,10 @@ class Collector:
     def _keep_quietly(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
         try:
             self._keep(image, prediction, uncertainty)
-        except (OSError, SegmentError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # nobody waits for this thread: what is not logged here would be lost
             if time.monotonic() - self._complained > SECONDS_BETWEEN_COMPLAINTS or not self._complained:
                 self._complained = time.monotonic()
-                log_line("a photograph could not be collected", 30, reason=str(error), folder=str(self.root))
+                log_line("a photograph could not be collected", 30, reason=repr(error), folder=str(self.root))
         finally:
             self._room.release()
 
@@ -97,21 +105,35 @@ class Collector:
         with self._turn():
             self._forget_before(day - datetime.timedelta(days=self.days - 1))
             kept = sorted((path for path in self.root.glob(f"{day}_*") if OURS.fullmatch(path.name)), key=_uncertainty)
+            going: list[Path] = []
             if len(kept) >= self.per_day:
-                if uncertainty <= _uncertainty(kept[0]):
+                labelled = self._labelled()
+                going = [path for path in kept if path.name not in labelled][:len(kept) + 1 - self.per_day]
+                if not going or uncertainty <= _uncertainty(going[-1]):
                     return
-                kept[0].unlink()
-            suffix, content = _stored(image)
-            name = f"{day}_{uncertainty:.4f}_{uuid.uuid4().hex[:8]}{suffix}"
-            with atomic_path(self.root / name) as temporary:
-                temporary.write_bytes(content)
-            self._note(day, name, prediction)
+            self._add(day, image, prediction, uncertainty, {path.name for path in going})
+            for path in going:  # only now: on a full disk those that are there stay
+                path.unlink(missing_ok=True)
 
-    def _note(self, day: datetime.date, name: str, prediction: Prediction) -> None:
-        """Write the day's COCO document: what it said of photographs that are still there, and the new one."""
+    def _add(self, day: datetime.date, image: ReceivedImage, prediction: Prediction, uncertainty: float,
+             going: Collection[str]) -> None:
+        """Write a photograph and note it, or leave all as it was."""
+        suffix, content = _stored(image)
+        path = self.root / f"{day}_{uncertainty:.4f}_{uuid.uuid4().hex[:8]}{suffix}"
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        try:
+            self._note(day, path.name, prediction, going)
+        except BaseException:
+            path.unlink()
+            raise
+
+    def _note(self, day: datetime.date, name: str, prediction: Prediction, going: Collection[str]) -> None:
+        """Write the day's COCO document: what it said of photographs that stay, and the new one."""
         path = self.root / f"proposals-{day}.json"
         old = read_json(path) if path.is_file() else {"images": [], "annotations": []}
-        images = [item for item in old["images"] if (self.root / item["file_name"]).is_file()]
+        images = [item for item in old["images"]
+                  if item["file_name"] not in going and (self.root / item["file_name"]).is_file()]
         ids = {item["id"] for item in images}
         annotations = [item for item in old["annotations"] if item["image_id"] in ids]
         height, width = prediction.mask.shape[:2]
@@ -124,13 +146,25 @@ class Collector:
         """Remove what is older than that day, but no photograph that somebody labelled: an export names it."""
         if self._forgotten == day:
             return
-        labelled = {Path(str(image.get("file_name"))).name for export in self.root.glob(".exports/*.json")
-                    for image in read_json(export).get("images", [])}
+        labelled = self._labelled()
+        remove_leftovers(self.root)
         for path in self.root.iterdir():
             found = OURS.fullmatch(path.name)
             if found and (found[1] or found[2]) < str(day) and path.name not in labelled:
-                path.unlink()
+                path.unlink(missing_ok=True)
         self._forgotten = day
+
+    def _labelled(self) -> set[str]:
+        """Names of our photographs that stand anywhere in an export; files that changed since last time are read."""
+        found = {}
+        for export in self.root.glob(".exports/*.json"):
+            if export.is_file():
+                state = export.stat()
+                key = (export.name, state.st_mtime_ns, state.st_size)
+                found[key] = self._exports[key] if key in self._exports else {
+                    match[0].decode() for match in NAMED.finditer(export.read_bytes())}
+        self._exports = found
+        return set().union(*found.values())
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -146,6 +180,6 @@ def _uncertainty(path: Path) -> float:
 def _stored(image: ReceivedImage) -> tuple[str, bytes]:
     """Suffix and content: the file as it came where annotators show it as we see it, else a PNG of it."""
     suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(image.data[:3], "")
-    if suffix and image.orientation == 1:
+    if suffix and image.orientation == 1 and not image.wide:
         return suffix, image.data
     return ".png", encode_image(image.rgb, ".png")

@@ -56,27 +56,36 @@ class Drift:
         with self._lock:
             self._seen.append(measured)
 
-    def report(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, list[int]]:
+        """Count the last photographs in each bin of each measure; nothing where the model has no reference."""
+        with self._lock:
+            seen = list(self._seen)
+        return {name: histogram(np.array([item[name] for item in seen], float), edges)
+                for name, (edges, _) in self._reference.items()}
+
+    def report(self, counts: Mapping[str, list[int]] | None = None) -> dict[str, Any]:
         """Compare the last photographs with those of training, measure by measure.
 
         Chance alone gives (bins - 1) (1/n + 1/m) on average for n and m photographs (Yurdakul 2018); `shifted` is true
         where the index less that is above 0.25, and never before 30 photographs.
 
+        Args:
+            counts: as of `counts`, of several workers together; None for the photographs of this one.
+
         Returns:
             `images` (number of photographs), `least` (30) and `measures`: of each its name, the stability `index`,
             `chance`, `shifted`, and both histograms (`edges`, `expected`, `seen`).
         """
-        with self._lock:
-            seen = list(self._seen)
-        found = []
-        for name, (edges, expected) in self._reference.items():
-            counts = histogram(np.array([item[name] for item in seen], float), edges)
-            index = stability_index(expected, counts) if seen else 0.0
-            chance = (len(counts) - 1) * (1 / max(1, len(seen)) + 1 / sum(expected))
+        images, found = len(self._seen), []
+        for name, seen in (self.counts() if counts is None else counts).items():
+            edges, expected = self._reference[name]
+            images = sum(seen)
+            index = stability_index(expected, seen) if images else 0.0
+            chance = (len(seen) - 1) * (1 / max(1, images) + 1 / sum(expected))
             found.append({"measure": name, "index": round(index, 4), "chance": round(chance, 4),
-                          "shifted": len(seen) >= LEAST and index - chance > SHIFTED,
-                          "edges": edges, "expected": expected, "seen": counts})
-        return {"images": len(seen), "least": LEAST, "measures": found}
+                          "shifted": images >= LEAST and index - chance > SHIFTED,
+                          "edges": edges, "expected": expected, "seen": seen})
+        return {"images": images, "least": LEAST, "measures": found}
 
 
 def _read(reference: Mapping[str, Any]) -> dict[str, tuple[list[float], list[int]]]:

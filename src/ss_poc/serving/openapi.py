@@ -32,7 +32,9 @@ ANSWER = {"type": "object",
               "model": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}}},
               "maps": {"type": "array", "items": {"type": "string"},
                        "description": "with maps=1: probability of each class as a grey PNG in base64"},
-              "milliseconds": {"type": "number"}}}
+              "milliseconds": {"type": "number"},
+              "warnings": {"type": "array", "items": {"type": "string"},
+                           "description": "where an image of 16 bits does not suit the camera of the training"}}}
 
 
 def _refusals(*statuses: int) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from ..core.scores import dice
 from ..core.settings import from_environment
 from ..inference.predictor import Predictor
 from .app import application
+from .gauges import keep_true
 from .metrics import log_line, start_logging
 from .served import Served
 from .state import ServiceState
@@ -67,7 +68,7 @@ def load_served(config: ServeConfig) -> Served:
 
 
 def _compare(predictor: Predictor, path: Path, rles: Sequence[dict[str, Any]]) -> None:
-    mask = predictor.predict(decode_image(path)).mask
+    mask = predictor.predict(decode_image(path, bit_depth=predictor.spec.bit_depth)).mask
     expected = np.stack([decode_rle(rle, mask.shape[:2]) for rle in rles], axis=-1)
     agreement = float(dice(expected, mask).min())
     if agreement < LEAST_AGREEMENT:
@@ -101,6 +102,7 @@ class KerasSegmentationService:
         start_logging()
         STATE.served = load_served(CONFIG)
         STATE.life.ready = True
+        keep_true(STATE)
         drain_on_sigterm()
 
 

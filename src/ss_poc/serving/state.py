@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,7 @@ class RequestNote:
         images: number of images in a batch.
         failed: number of images in a batch that could not be read.
         reason: why the request was refused.
+        warnings: what is odd about the values of images.
     """
 
     bytes: int | None = None
@@ -58,6 +60,12 @@ class RequestNote:
     images: int | None = None
     failed: int | None = None
     reason: str | None = None
+    warnings: list[str] | None = None
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Note warnings beside those that are there."""
+        if warnings:
+            self.warnings = [*(self.warnings or []), *warnings]
 
     def values(self) -> dict[str, Any]:
         """What was noted, by name."""

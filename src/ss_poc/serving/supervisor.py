@@ -34,9 +34,12 @@ __all__ = ["Failure", "Supervisor", "Worker", "main"]
 
 BENTOS = Path("deploy/KerasSegmentationService/segment")
 READY_SECONDS, STOP_SECONDS = 120.0, 75.0
+LONGEST_LINE, CLIENT_SECONDS = 65536, 10.0  # of a command: most bytes, and for how long more of it is waited for
 LOG_BYTES, LOG_FILES = 10_000_000, 5
 LONGEST_PAUSE = 30.0
 LOG = logging.getLogger("supervisor")
+# What starting a worker raises where there is no room for a process, a thread or a descriptor, or the socket is closed.
+NO_ROOM = (OSError, RuntimeError, ValueError)
 
 
 class Failure(Exception):
@@ -73,17 +76,13 @@ class Worker:
             LOG.info(text)
 
     def wait_ready(self, seconds: float) -> None:
-        """Return once the worker takes requests.
-
-        Raises:
-            Failure: it does not within that time; the text ends with the last lines of its log.
-        """
+        """Return once the worker takes requests; Failure, with the last lines of its log, if not within that time."""
         self.lifeline.settimeout(seconds)
         try:
             word = self.lifeline.recv(5)
-        except TimeoutError:
+            self.lifeline.settimeout(None)
+        except OSError:  # the time is over, or the worker was stopped meanwhile
             word = b""
-        self.lifeline.settimeout(None)
         if word != b"ready":
             self.stop(0)
             self._pump.join(2)
@@ -113,41 +112,45 @@ class Supervisor:
     """The listening socket, and the workers of the version that is served.
 
     Args:
-        options: `state` (folder), `python`, `host` and `port` of the command line. `SS_POC_WORKERS` is the number of
-            workers.
+        options: `state` (folder), `python`, `host`, `port` of the command line. SS_POC_WORKERS: the number of workers.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.state, self.python = Path(options.state), str(Path(options.python).absolute())
         self.count = int(os.environ.get("SS_POC_WORKERS") or 1)
         self.listening = socket.create_server((options.host, options.port), backlog=2048)
-        self.workers: list[Worker] = []
-        self.version = self.previous = ""
+        self.workers, self.starting = list[Worker](), list[Worker]()
+        self.version = self.previous = self.unnoted = ""
         self.restarts, self.pause = 0, 0.5
-        self.lock, self.leaving = threading.Lock(), threading.Event()
-        home = self.state / "home"
+        # Commands come one after the other; while one starts workers, those that die are started again all the same.
+        self.commands, self.lock, self.leaving = threading.RLock(), threading.Lock(), threading.Event()
         self.metrics = tempfile.mkdtemp(prefix="ss-poc-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-        self.environment = {**os.environ, "BENTOML_HOME": str(home.absolute()), "BENTOML_DO_NOT_TRACK": "true"}
+        self.environment = {**os.environ, "BENTOML_HOME": str((self.state / "home").absolute()),
+                            "BENTOML_DO_NOT_TRACK": "true"}
         if self.count > 1:  # in memory: a full disk must not stop predictions
             self.environment["PROMETHEUS_MULTIPROC_DIR"] = self.metrics
 
     def start(self, version: str) -> list[Worker]:
-        """Start the workers of a version and return them once all are ready.
-
-        Raises:
-            Failure: there is no such version, or one of them does not get ready; none of them is left then.
-        """
-        if not (BENTOS / version / "bento.yaml").is_file():
+        """Start the workers of a version, return them once all are ready; Failure, and none is left, if they cannot."""
+        if Path(version).name != version or not (BENTOS / version / "bento.yaml").is_file():
             raise Failure(f"there is no version {version}")
-        workers = [Worker(self.python, version, self.listening, self.environment) for _ in range(self.count)]
-        until = time.monotonic() + READY_SECONDS
+        self.starting, until = [], time.monotonic() + READY_SECONDS
         try:
-            for worker in workers:
+            for _ in range(self.count):
+                self.starting.append(self.launch(version))
+            for worker in self.starting:
                 worker.wait_ready(max(0.1, until - time.monotonic()))
         except Failure:
-            stop_all(workers, 0)
+            stop_all(self.starting, 0)
             raise
-        return workers
+        return self.starting
+
+    def launch(self, version: str) -> Worker:
+        """Start one worker; Failure where there is no room for it."""
+        try:
+            return Worker(self.python, version, self.listening, self.environment)
+        except NO_ROOM as error:
+            raise Failure(f"version {version} could not be started: {error}") from None
 
     def exchange(self, version: str) -> str:
         """Serve another version (or the same one, packaged anew) in place of what is served; return what to tell.
@@ -155,30 +158,41 @@ class Supervisor:
         Raises:
             Failure: it could not be started; what was served is served still.
         """
-        with self.lock:
+        with self.commands:
             new = self.start(version)
-            old, self.workers = self.workers, new
-            if version != self.version:
-                self.previous, self.version = self.version, version
-            self.note()
-        threading.Thread(target=stop_all, args=(old, STOP_SECONDS, True), daemon=True).start()
-        return f"version {version} is served" + (f", in place of {self.previous}" if self.previous else "")
+            with self.lock:
+                if self.leaving.is_set():
+                    stop_all(new, 0)
+                    raise Failure("the server is being stopped")
+                old, self.workers, self.starting = self.workers, new, []
+                if version != self.version:
+                    self.previous, self.version = self.version, version
+                threading.Thread(target=stop_all, args=(old, STOP_SECONDS, True), daemon=True).start()
+                self.note()
+            place = f", in place of {self.previous}" if self.previous else ""
+            return f"version {version} is served{place}{self.unnoted}"
 
     def rollback(self) -> str:
-        """Serve the version before this one again; return what to tell.
-
-        Raises:
-            Failure: there is none, or it could not be started.
-        """
-        if not self.previous:
-            raise Failure("there is no version to go back to")
-        return self.exchange(self.previous)
+        """Serve the version before this one again; return what to tell. Failure as of `exchange`, or there is none."""
+        with self.commands:
+            if not self.previous:
+                raise Failure("there is no version to go back to")
+            return self.exchange(self.previous)
 
     def note(self) -> None:
-        """Write down which version is served and which came before, for the next start."""
+        """Write down for the next start which version is served and which came before; on a full disk, `watch` does."""
         temporary = self.state / ".served.json"
-        temporary.write_text(json.dumps({"version": self.version, "previous": self.previous}))
-        temporary.replace(self.state / "served.json")
+        try:
+            with temporary.open("w") as file:
+                json.dump({"version": self.version, "previous": self.previous}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.state / "served.json")
+            self.unnoted = ""
+        except OSError as error:
+            if not self.unnoted:
+                LOG.error("which version is served could not be noted: %s", error)
+            self.unnoted = f"\nnot noted yet, so a restart may serve another version: {error}"
 
     def status(self) -> str:
         """Tell which version is served, by which processes, since when, and which version came before."""
@@ -190,12 +204,14 @@ class Supervisor:
             lines.append(f"before it: version {self.previous} (sh server.sh rollback)")
         if self.restarts:
             lines.append(f"workers that died and were started again: {self.restarts}")
-        return "\n".join(lines)
+        return "\n".join(lines) + self.unnoted
 
     def watch(self) -> None:
         """Start workers again that died, until the server is told to stop; the pause grows while they keep dying."""
         while not self.leaving.wait(0.1):
             with self.lock:
+                if self.unnoted:
+                    self.note()
                 dead = [worker for worker in self.workers if worker.process.poll() is not None]
                 if not dead:
                     continue
@@ -205,27 +221,28 @@ class Supervisor:
             if self.pause > 0.5 and self.leaving.wait(self.pause):
                 return
             self.pause = min(LONGEST_PAUSE, self.pause * 2)
-            self.replace(dead[0])
+            try:
+                self.replace(dead[0])
+            except Failure as failure:  # the next round tries again
+                LOG.error("%s", failure)
 
     def replace(self, dead: Worker) -> None:
-        """Start a worker in place of one that died, unless another version is served by now."""
+        """Start a worker in place of one that died, unless another version is served; Failure where it cannot be."""
         with self.lock:
             if dead not in self.workers:
                 return
             dead.lifeline.close()
-            fresh = Worker(self.python, self.version, self.listening, self.environment)
+            fresh = self.launch(self.version)
             self.workers[self.workers.index(dead)] = fresh
             self.restarts += 1
-        try:
-            fresh.wait_ready(READY_SECONDS)
-        except Failure as failure:
-            LOG.error("%s", failure)
+        fresh.wait_ready(READY_SECONDS)
 
     def stop(self) -> None:
         """Take no more connections, answer what was accepted, remove what only a running server needs."""
         self.leaving.set()
         self.listening.close()
         with self.lock:
+            stop_all(self.starting, 0)
             stop_all(self.workers, STOP_SECONDS)
         shutil.rmtree(self.metrics, ignore_errors=True)
         for name in ("pid", "control"):
@@ -241,70 +258,100 @@ def stop_all(workers: list[Worker], seconds: float, replaced: bool = False) -> N
         thread.join()
 
 
-def listen(supervisor: Supervisor) -> None:
-    """Carry out commands that come through the control socket, one after the other."""
-    path = supervisor.state / "control"
+def open_control(state: Path) -> socket.socket:
+    """The socket that commands come through; OSError where the disk takes none."""
+    path = state / "control"
     path.unlink(missing_ok=True)
     control = socket.socket(socket.AF_UNIX)
     control.bind(str(path))
     path.chmod(0o600)
     control.listen()
+    return control
+
+
+def listen(supervisor: Supervisor, control: socket.socket) -> None:
+    """Answer everybody who connects to the control socket; a client that says nothing keeps none waiting."""
     while True:
-        connection, _ = control.accept()
-        with connection, connection.makefile("rw", encoding="utf-8") as file:
-            words = json.loads(file.readline() or "[]")
-            try:
-                answer = {"ok": True, "text": carry_out(supervisor, words)}
-            except Failure as failure:
-                answer = {"ok": False, "text": str(failure)}
-            file.write(json.dumps(answer) + "\n")
+        try:
+            connection, _ = control.accept()
+            threading.Thread(target=answer, args=(supervisor, connection), daemon=True).start()
+        except NO_ROOM as error:
+            LOG.error("a command was not heard: %s", error)
+            time.sleep(1)
 
 
-def carry_out(supervisor: Supervisor, words: list[str]) -> str:
-    """Carry one command out and return what to tell."""
-    verbs: dict[str, Any] = {"deploy": supervisor.exchange, "rollback": supervisor.rollback,
-                             "status": supervisor.status}
-    if not words or words[0] not in verbs:
-        raise Failure(f"unknown command {words}")
-    text: str = verbs[words[0]](*words[1:])
-    return text
+def answer(supervisor: Supervisor, connection: socket.socket) -> None:
+    """Carry out the command that comes through a connection, and tell what became of it."""
+    connection.settimeout(CLIENT_SECONDS)
+    with connection, connection.makefile("rb") as file:
+        try:
+            said = {"ok": True, "text": carry_out(supervisor, file.readline(LONGEST_LINE))}
+        except (Failure, OSError) as failure:
+            said = {"ok": False, "text": str(failure)}
+        except Exception as error:  # one that nobody foresaw
+            LOG.exception("a command failed")
+            said = {"ok": False, "text": f"the command failed: {error!r}"}
+        with contextlib.suppress(OSError):  # the client may be gone; what it asked for is done all the same
+            connection.sendall(json.dumps(said).encode() + b"\n")
+
+
+def carry_out(supervisor: Supervisor, line: bytes) -> str:
+    """Carry out a line with a JSON list of words, and return what to tell; Failure if it is none of ours, or fails."""
+    verbs: dict[Any, Any] = {("deploy", 1): supervisor.exchange, ("rollback", 0): supervisor.rollback,
+                             ("status", 0): supervisor.status}
+    try:
+        verb, *names = json.loads(line if line.endswith(b"\n") else b"")
+        carry = verbs[verb, len(names)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise Failure(f"unknown command {line[:80]!r}; expected deploy NAME, rollback or status") from None
+    return str(carry(*map(str, names)))
 
 
 def last_served(state: Path) -> tuple[str, str]:
     """The version that was served from a state folder, and the one before it; empty where none was."""
     try:
         found = json.loads((state / "served.json").read_text())
-    except (OSError, ValueError):
+        return str(found["version"]), str(found["previous"])
+    except (OSError, ValueError, KeyError, TypeError):
         return "", ""
-    return found["version"], found["previous"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
-    state = Path(options.state)
-    state.mkdir(parents=True, exist_ok=True)
-    LOG.addHandler(logging.handlers.RotatingFileHandler(state / "log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-                   if options.log == "file" else logging.StreamHandler(sys.stdout))
-    LOG.setLevel(logging.INFO)
-    version, previous = last_served(state) if options.go_on else ("", "")
-    version, previous = version or options.version, previous or options.previous
-    supervisor = Supervisor(options)
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.leaving.set())
-    signal.signal(signal.SIGINT, lambda *_: supervisor.leaving.set())
+    state, supervisor = Path(options.state), None
     try:
-        supervisor.previous = previous
-        supervisor.workers, supervisor.version = supervisor.start(version), version
-        supervisor.note()
-    except Failure as failure:
+        state.mkdir(parents=True, exist_ok=True)
+        LOG.addHandler(logging.handlers.RotatingFileHandler(state / "log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+                       if options.log == "file" else logging.StreamHandler(sys.stdout))
+        LOG.setLevel(logging.INFO)
+        supervisor = Supervisor(options)
+        begin(supervisor, options)
+    except (Failure, OSError) as failure:
         LOG.error("%s", failure)
         print(failure, file=sys.stderr, flush=True)
-        supervisor.stop()
+        if supervisor:
+            supervisor.stop()
         return 1
-    (state / "pid").write_text(str(os.getpid()))
-    threading.Thread(target=listen, args=(supervisor,), daemon=True).start()
     supervisor.watch()
     supervisor.stop()
     return 0
+
+
+def begin(supervisor: Supervisor, options: argparse.Namespace) -> None:
+    """Start the workers and take commands; OSError where there is no room for the files that `server.sh` looks for."""
+    version, previous = last_served(supervisor.state) if options.go_on else ("", "")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.leaving.set())
+    supervisor.version, supervisor.previous = version or options.version, previous or options.previous
+    supervisor.workers, supervisor.starting = supervisor.start(supervisor.version), []
+    supervisor.note()
+    try:
+        threading.Thread(target=listen, args=(supervisor, open_control(supervisor.state)), daemon=True).start()
+        (supervisor.state / "pid").write_text(str(os.getpid()))
+    except OSError as error:
+        if not options.go_on:
+            raise
+        LOG.error("deploy, rollback and status may not work: %s", error)  # nobody is there to mend it: serve
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -314,12 +361,16 @@ def ask(options: argparse.Namespace) -> int:
             connection.connect(str(Path(options.state) / "control"))
         except OSError:
             return 3
-        with connection.makefile("rw", encoding="utf-8") as file:
-            file.write(json.dumps(options.words) + "\n")
-            file.flush()
-            answer = json.loads(file.readline() or '{"ok": false, "text": "the server went away"}')
-    print(answer["text"], file=sys.stdout if answer["ok"] else sys.stderr)
-    return 0 if answer["ok"] else 1
+        try:
+            connection.sendall(json.dumps(options.words).encode() + b"\n")
+            with connection.makefile("r", encoding="utf-8") as file:
+                said = json.loads(file.readline())
+        except (OSError, ValueError):
+            said = {"ok": False, "text": "the server went away"}
+        except KeyboardInterrupt:
+            said = {"ok": False, "text": "interrupted; the server goes on with what it was asked for"}
+    print(said["text"], file=sys.stdout if said["ok"] else sys.stderr)
+    return 0 if said["ok"] else 1
 
 
 def main() -> int:
@@ -341,8 +392,7 @@ def main() -> int:
     command.add_argument("words", nargs="+")
     command.set_defaults(command=ask)
     options = parser.parse_args()
-    code: int = options.command(options)
-    return code
+    return int(options.command(options))
 
 
 if __name__ == "__main__":

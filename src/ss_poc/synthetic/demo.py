@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core.errors import ArtifactError
-from ..core.files import atomic_path, read_json
+from ..core.files import atomic_path, read_json, remove_leftovers_of
 from ..core.masks import polygons_to_mask
 from ..core.settings import check_bounds, from_flags, setting
 from ..core.text_table import counted
@@ -114,12 +113,10 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
     """
     folder = folder.resolve()
     if not _is_demo(folder):
-        for path in folder.parent.glob(".*.tmp.*"):  # what a killed process had begun to draw
-            _, pid, _, name = path.name.split(".", 3)
-            if name == folder.name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-                shutil.rmtree(path)
+        remove_leftovers_of(folder)
         with atomic_path(folder) as temporary:
             _write(temporary, folder.name, images, seed)
+            _is_demo(folder)  # an error where somebody has put something there meanwhile
         print(f"drew {counted(images, 'picture')} into {folder}")
     return folder / ".exports" / JSON_NAME
 

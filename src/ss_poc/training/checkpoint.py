@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from .model import compile_model, set_frozen
 import keras  # noqa: E402  isort: skip
 
 __all__ = ["best_model_path", "drop_other_models", "load_checkpoint", "save_best_model", "save_checkpoint"]
+
+
+# What `best_model_path` names: a user's model_backup.keras stays.
+OURS = re.compile(r"model_\d+_\d+\.\d{4}\.keras")
 
 
 def best_model_path(paths: RunPaths, best: dict[str, Any]) -> Path:
@@ -41,7 +46,7 @@ def drop_other_models(paths: RunPaths, best: dict[str, Any]) -> None:
     path = best_model_path(paths, best)
     write_json(paths.model / "state.json", {"best_model": path.name, "epoch": best["epoch"]})
     for other in paths.model.glob("model_*.keras"):
-        if other != path:
+        if other != path and OURS.fullmatch(other.name):
             other.unlink()
 
 

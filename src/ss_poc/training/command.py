@@ -10,27 +10,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import platform
-import shutil
 import time
-from collections import Counter
 from collections.abc import Sequence
-from importlib import metadata
+from pathlib import Path
 
 from ..core.config import TrainConfig
-from ..core.files import remove_leftovers
-from ..core.run import RunPaths, data_path, update_run
+from ..core.run import RunPaths
 from ..core.settings import from_flags
 from ..core.text_table import counted
 from ..data.split import workpiece_of
+from .folder import finish_replacing
 from .plan import Plan, make_plan
 from .recipe import table
 
-__all__ = ["claim_folder", "main", "train"]
+__all__ = ["main", "train"]
 
-PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "segmentation-models", "efficientnet", "albumentations",
-            "opencv-python-headless", "numpy", "pycocotools")
+# Findings that concern many photographs at once: said before those of single ones.
+OF_THE_SET = ("exif-unsure", "bit-depth")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,55 +53,22 @@ def train(config: TrainConfig, started: float | None = None) -> RunPaths:
         ArtifactError: a finished run of that name is there, or there is none to resume.
     """
     started = time.monotonic() if started is None else started
+    finish_replacing(RunPaths(Path(config.result), config.data_set, config.model_name))
     plan = make_plan(config)
     if plan.finished:
         print(f"{plan.paths.folder} is trained already; using it")
         return plan.paths
-    claim_folder(plan)
     _say(plan)
     from .loop import fit  # TensorFlow takes seconds to load: make_plan loads it once all else is checked
 
     fit(plan, started)
-    return plan.paths
-
-
-def claim_folder(plan: Plan) -> None:
-    """Make the run's folder, in place of an earlier run's where the user said so, and write what the run starts with.
-
-    The folder of a run that goes on is kept, but for what killed processes left half written.
-    """
-    folder = plan.paths.folder
-    if plan.config.resume:
-        remove_leftovers(folder)
-        return
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    config, dataset, paths = plan.config, plan.dataset, plan.paths
-    update_run(
-        paths, status="started", config=dataclasses.asdict(config), versions=_versions(),
-        data={"name": dataset.name, "json_path": data_path(paths, str(config.json_path)),
-              "img_path": data_path(paths, config.img_path), "fingerprint": dataset.fingerprint,
-              "images": len(dataset.samples), "labels": dataset.labels, "colors": dataset.colors,
-              "category_ids": dataset.category_ids,
-              "findings": dict(Counter(finding.code for finding in dataset.findings))},
-        survey=plan.survey, recipe=[row.row() for row in plan.recipe], split=plan.split)
-
-
-def _versions() -> dict[str, str]:
-    """Version of Python and of each of PACKAGES that is installed."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return plan.paths.replaces
 
 
 def _say(plan: Plan) -> None:
     """Print what the check of the data found, the split, the settings and what becomes of the weights."""
     config, dataset, split = plan.config, plan.dataset, plan.split
-    for finding in dataset.findings[:10]:
+    for finding in sorted(dataset.findings, key=lambda item: item.code not in OF_THE_SET)[:10]:
         print(f"note: {finding.where}: {finding.detail} ({finding.action})")
     if len(dataset.findings) > 10:
         print(f"note: … and {len(dataset.findings) - 10} more; "
@@ -117,6 +80,10 @@ def _say(plan: Plan) -> None:
     limit = f"in {config.budget}" if config.budget else f"for at most {counted(config.epoch, 'epoch')}"
     print(f"training {limit}, seed {config.seed}, with\n{table(plan.recipe)}", flush=True)
     _say_head(plan)
+    replaced = plan.paths.replaces
+    if replaced != plan.paths:
+        print(f"{replaced.folder} stays until this run is finished, which is written to {plan.paths.folder} meanwhile",
+              flush=True)
 
 
 def _say_workpieces(plan: Plan, pattern: str) -> None:

@@ -17,9 +17,11 @@ from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Ke
 from ..networks.build import build_model
 from .batches import make_crops, make_windows, plan_epoch
 from .callback import Progress
+from .claim import claim_folder
 from .crops import Mosaic
 from .devices import strategy_for
 from .feed import preview, tf_dataset
+from .folder import put_in_place
 from .losses import loss_function
 from .model import compile_model, compiled, set_frozen
 from .plan import Plan
@@ -46,19 +48,20 @@ def prepare_libraries(config: TrainConfig) -> None:
 def fit(plan: Plan, started: float) -> None:
     """Train on the images that train, choose on those that validate, write log, graph, preview and the best model.
 
+    The run's folder is claimed when the network stands: until then nothing is written.
+
     Args:
-        plan: what to do; its folder is claimed.
+        plan: what to do.
         started: `time.monotonic()` of when the command began; a budget counts from there.
 
     Raises:
-        ModelError: a loss is not finite, or the network cannot be built.
+        ModelError: a loss is not finite, the network cannot be built, or the weights to start from do not fit it.
         ArtifactError: a checkpoint to go on from cannot be used.
     """
     config, classes = plan.config, len(plan.dataset.labels)
     prepare_libraries(config)
     crops, windows = make_batches(config, plan.survey, plan.samples("train"), plan.samples("valid"), classes)
-    if not config.resume:
-        save_image(plan.paths.folder / "preview.jpg", preview(crops, plan.dataset.colors))
+    shown = None if config.resume else preview(crops, plan.dataset.colors)
     strategy = strategy_for(plan.gpus)
     with strategy.scope() if strategy else contextlib.nullcontext():
         # The served network differs from the one that trains in the size of its input, and has averaged weights.
@@ -66,6 +69,9 @@ def fit(plan: Plan, started: float) -> None:
         progress = Progress(config, plan.paths, len(crops), Validator(windows, loss_function(config.loss)), served,
                             started)
         model = compiled(config, classes, len(crops), progress.frozen(), plan.channels)
+        claim_folder(plan)  # not before: weights may not fit, and the network may be too large for the memory
+        if shown is not None:
+            save_image(plan.paths.folder / "preview.jpg", shown)
         progress.restore(model)
         train_phases(config, model, crops, progress)
     progress.close()
@@ -109,6 +115,7 @@ def _conclude(plan: Plan, progress: Progress) -> None:
     update_run(plan.paths, status="finished", train={"epochs": progress.epochs_done, "best": best,
                                                      "seconds": progress.log.seconds(),
                                                      "crops_a_second": progress.crops_a_second()})
+    paths = put_in_place(plan.paths)
     print(f"best: epoch {best['epoch']}, val_loss {best['val_loss']:.4f}, dice {best['val_dice']:.3f}, "
-          f"iou {best['val_iou']:.3f} → {plan.paths.best_model()}\n{progress.outlook(len(plan.split['train']))}",
+          f"iou {best['val_iou']:.3f} → {paths.best_model()}\n{progress.outlook(len(plan.split['train']))}",
           flush=True)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.config import ChosenConfig, TrainConfig, parse_size
-from ..core.errors import ArtifactError, ConfigError
+from ..core.errors import ConfigError
 from ..core.host import share_cores
+from ..core.model_spec import FULL_DEPTH
 from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
 from ..formats.labels import find_labels
 from ..networks.pretrained import read_pretrained
 from .earlier import as_started, like, recipe_of, run_of, split_of, survey_of
+from .folder import at_hand, check_folder, check_inputs, folder_for, status_of
 from .recipe import Choice, choose, default_architecture, machine
 
 __all__ = ["Plan", "make_plan"]
@@ -27,7 +29,7 @@ class Plan:
 
     Attributes:
         config: every setting, named or chosen; `resume` says whether an interrupted run goes on.
-        paths: of the run.
+        paths: where the run is written, see `folder`.
         dataset: samples, labels and findings.
         split: names of the images: those under `train` train, those under `valid` validate.
         survey: facts of the images that train.
@@ -75,34 +77,25 @@ def make_plan(config: TrainConfig) -> Plan:
     folder = Path(config.img_path)
     if not folder.is_dir():
         raise ConfigError(f"img_path {config.img_path!r} is no folder", "the folder of the images", "check the path")
-    json_path = Path(config.json_path) if config.json_path else find_labels(folder).path
+    final = RunPaths(Path(config.result), config.data_set, config.model_name)
+    paths = at_hand(final)
+    check_folder(paths, config)
+    status = status_of(paths)
+    going_on = status != "absent" and (config.resume or config.reuse)
+    json_path = _json_of(config, paths if going_on and status == "started" else None)
     config = dataclasses.replace(config, img_dir_name=config.data_set, json_path=str(json_path))
-    paths = RunPaths(Path(config.result), config.data_set, config.model_name)
-    status = read_run(paths)["status"] if paths.run_json.is_file() else "absent"
-    _check_folder(paths, config, status)
-    dataset = load_coco(json_path, folder, progress=True)
-    if status != "absent" and (config.resume or config.reuse):
+    bit_depth = read_run(paths)["data"].get("bit_depth", FULL_DEPTH) if going_on else None
+    dataset = load_coco(json_path, folder, True, config.exif_labels, bit_depth)
+    if going_on:
         return _going_on(paths, config, dataset, finished=status == "finished")
-    return _anew(paths, config, dataset)
+    return _anew(folder_for(final), config, dataset)
 
 
-def _check_folder(paths: RunPaths, config: TrainConfig, status: str) -> None:
-    """Raise ArtifactError where the run's folder is not ours to write to: new, gone on with, or overwritten on purpose.
-
-    Args:
-        paths: of the run.
-        config: says what the user wants of an earlier run.
-        status: of the run that is there: "absent", "started" or "finished".
-    """
-    if config.resume and status == "absent":
-        raise ArtifactError(f"there is no run {paths.folder} to resume", "a run that was started", "drop --resume")
-    if config.resume and status == "finished":
-        raise ArtifactError(f"the run {paths.folder} is finished", "an interrupted run", "drop --resume, and give "
-                            "it another --model_name")
-    if status != "absent" and not (config.resume or config.overwrite or config.reuse):
-        raise ArtifactError(f"{paths.folder} holds a run already ({status})", "a new model_name",
-                            "--model_name v_2 to keep it, --overwrite to throw it away, "
-                            + ("--reuse to use it" if status == "finished" else "--resume to go on with it"))
+def _json_of(config: TrainConfig, interrupted: RunPaths | None) -> Path:
+    """The labels: those that are named, else those of the interrupted run, else what is found with the images."""
+    if config.json_path:
+        return Path(config.json_path)
+    return Path(read_run(interrupted)["data"]["json_path"]) if interrupted else find_labels(Path(config.img_path)).path
 
 
 def _going_on(paths: RunPaths, config: TrainConfig, dataset: Dataset, finished: bool) -> Plan:
@@ -122,7 +115,10 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     config = like(config, before)
     gpus = _gpus(config)
     chosen, rows = choose(config, survey, [sample.size_hw for sample in dataset.samples], machine(len(gpus)))
-    _check_network(chosen, paths)
+    check_inputs(paths, chosen)
+    _check_network(chosen)
+    if dataset.wide:
+        rows.append(Choice("bit_depth", str(dataset.bit_depth), f"bits that {dataset.wide} photographs of 16 bits use"))
     return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
 
 
@@ -152,7 +148,7 @@ def share(config: TrainConfig) -> None:
         share_cores()
 
 
-def _check_network(config: ChosenConfig, paths: RunPaths) -> None:
+def _check_network(config: ChosenConfig) -> None:
     """Raise where a network, its weights or an augmentation cannot be; nothing is built."""
     from ..networks.build import check_network
     from ..networks.weights import stored_classes
@@ -164,8 +160,5 @@ def _check_network(config: ChosenConfig, paths: RunPaths) -> None:
         read_pretrained(str(config.encoder))
     elif config.weights.endswith(".keras"):
         stored_classes(Path(config.weights))
-        if Path(config.weights).resolve().is_relative_to(paths.folder.resolve()):
-            raise ConfigError(f"the weights {config.weights} lie in {paths.folder}, which this run would replace",
-                              "weights that lie elsewhere", "give this run another --model_name")
     if config.augmentation:
         load_augmentation(Path(config.augmentation))

@@ -23,7 +23,7 @@ from .moved import Moved
 __all__ = ["Moved", "move_in"]
 
 
-def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = None) -> Moved:
+def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = None, exif_labels: str = "auto") -> Moved:
     """Read labels from elsewhere, and copy the photographs they belong to into the folder of a data set.
 
     Args:
@@ -31,6 +31,7 @@ def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = No
         folder: of the data set.
         labels: of masks, in the order of their pixel values.
         photos: where the photographs are (default: beside the labels, else in `folder`).
+        exif_labels: one of EXIF_LABELS of `core.config`.
 
     Raises:
         DataError: nothing in `source` can be used.
@@ -39,8 +40,8 @@ def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = No
     with _opened(source) as opened:
         found = find_jsons(opened)
         if found:
-            return move_coco(found, opened, folder, photos)
-        return move_masks(opened, folder, labels, photos)
+            return move_coco(found, opened, folder, photos, exif_labels)
+        return move_masks(opened, folder, labels, photos, exif_labels)
 
 
 @contextlib.contextmanager

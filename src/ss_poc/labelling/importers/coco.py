@@ -12,9 +12,9 @@ from ...data.dataset import Dataset, Sample, load_coco
 from ...formats.coco import read_coco
 from ...formats.coco_rules import Problem
 from ...formats.find_file import Photographs
-from ..folder import EXPORTS, photographs_of
+from ..folder import EXPORTS
 from ..model import Image, Region
-from .moved import Moved, copy_photograph
+from .moved import Copier, Moved
 
 __all__ = ["find_jsons", "move_coco"]
 
@@ -34,7 +34,8 @@ def find_jsons(opened: Path) -> list[Path]:
     return next((paths for pattern in ANNOTATIONS if (paths := sorted(opened.glob(pattern)))), [])
 
 
-def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | None) -> Moved:
+def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | None,
+              exif_labels: str = "auto") -> Moved:
     """Read COCO files, and copy their photographs into the folder of a data set.
 
     Args:
@@ -42,24 +43,25 @@ def move_coco(found: Sequence[Path], opened: Path, folder: Path, photos: Path | 
         opened: where they were found.
         folder: of the data set.
         photos: where the photographs are; None to look for them beside the files, then in `folder`.
+        exif_labels: one of EXIF_LABELS of `core.config`.
 
     Raises:
         ConfigError, ArtifactError, DataError: as `load_coco` raises them.
     """
-    moved = Moved({}, [], 0, [])
+    moved, copier = Moved({}, [], 0, []), Copier(folder)
     for json_path in found:
-        moved = _add(moved, load_coco(json_path, photos or _place(json_path, opened, folder)), folder)
+        place = photos or _place(json_path, opened, folder)
+        moved = _add(moved, load_coco(json_path, place, exif_labels=exif_labels), copier)
     return moved
 
 
-def _add(moved: Moved, dataset: Dataset, folder: Path) -> Moved:
-    names = _copy(dataset, folder)
-    images = [Image(name, sample.size_hw, tuple(_regions(sample, dataset)))
-              for sample, name in zip(dataset.samples, names, strict=True)]
-    copied = sum(1 for sample in dataset.samples if folder not in sample.path.parents)
+def _add(moved: Moved, dataset: Dataset, copier: Copier) -> Moved:
+    images = [Image(copier.take(sample.path), sample.size_hw, tuple(_regions(sample, dataset)))
+              for sample in dataset.samples]
     left_out = [f"{item.where}: {item.detail}" for item in dataset.findings if item.action.startswith("skip")]
+    notes = [f"{item.where}: {item.detail}" for item in dataset.findings if item.code == "exif-unsure"]
     return Moved({**dict(zip(dataset.labels, dataset.colors, strict=True)), **moved.labels}, [*moved.images, *images],
-                 moved.copied + copied, [*moved.left_out, *left_out])
+                 copier.copied, [*moved.left_out, *left_out], [*moved.notes, *notes])
 
 
 def _place(json_path: Path, opened: Path, folder: Path) -> Path:
@@ -77,26 +79,6 @@ def _place(json_path: Path, opened: Path, folder: Path) -> Path:
         return found
 
     return max(places, key=count)
-
-
-def _copy(dataset: Dataset, folder: Path) -> list[str]:
-    """Copy photographs into the folder, and return their names there.
-
-    They keep their own names; where another photograph has that name already, a number is added.
-    """
-    names, taken = [], {name.casefold(): path for name, path in photographs_of(folder).items()}
-    for sample in dataset.samples:
-        if folder in sample.path.parents:
-            names.append(sample.path.relative_to(folder).as_posix())
-            continue
-        name, number = sample.path.name, 1
-        while name.casefold() in taken and taken[name.casefold()].read_bytes() != sample.path.read_bytes():
-            number += 1
-            name = f"{sample.path.stem}_{number}{sample.path.suffix}"
-        if name.casefold() not in taken:
-            taken[name.casefold()] = copy_photograph(sample.path, folder / name)
-        names.append(name)
-    return names
 
 
 def _regions(sample: Sample, dataset: Dataset) -> Iterator[Region]:

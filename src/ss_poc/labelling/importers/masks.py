@@ -3,11 +3,15 @@
 * One folder, with a mask for each photograph under the same name: a pixel is 0 for background, and 1, 2, … for the
   labels in their order; with a single label, every other value means that label.
 * A folder for each label, with masks in which a pixel of that label is not 0.
+
+`a/1.png` is the mask of `a/1.jpg`. `1.png` is too, where no other photograph is called 1, and that one has no mask of
+its own path.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Container, Mapping
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image as Picture
@@ -18,12 +22,12 @@ from ...core.images import header, turn
 from ...core.masks import encode_rle
 from ..folder import photographs_of, upright_size
 from ..model import Image, Labels, Region
-from .moved import Moved, copy_photograph
+from .moved import Copier, Moved
 
 __all__ = ["move_masks"]
 
 
-def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) -> Moved:
+def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None, exif_labels: str = "auto") -> Moved:
     """Read masks, and copy their photographs into the folder of a data set.
 
     Args:
@@ -31,6 +35,7 @@ def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) 
         folder: of the data set.
         labels: in the order of their pixel values.
         photos: where the photographs are; None for `folder`.
+        exif_labels: one of EXIF_LABELS of `core.config`.
 
     Raises:
         DataError: no labels are named, no mask belongs to a photograph, or a mask does not fit its photograph.
@@ -38,36 +43,70 @@ def move_masks(opened: Path, folder: Path, labels: Labels, photos: Path | None) 
     if not labels:
         raise DataError(f"{opened} holds no COCO json", "one, or PNG masks and the names of their values",
                         "--labels scratch,pit for masks in which 1 is scratch and 2 is pit")
-    place = photos or folder
-    by_stem = {path.stem: path for path in photographs_of(place).values() if opened not in path.parents}
+    place, copier = photos or folder, Copier(folder)
+    album = {name: path for name, path in photographs_of(place).items() if opened not in path.parents}
     images: list[Image] = []
-    left_out, copied = [], 0
-    for stem in sorted({path.stem for path in opened.rglob("*.png")}):
-        if stem not in by_stem:
-            left_out.append(f"{stem}.png: no photograph of that name in {place}")
+    masks, left_out = _masks(opened, labels)
+    unsure = []
+    for name, files in masks.items():
+        found = _photographs(name, album, masks)
+        if len(found) != 1:
+            left_out.append(f"{name}.png: " + (f"{len(found)} photographs have that name, {', '.join(found)}" if found
+                                               else f"no photograph of that name in {place}"))
             continue
-        photo = by_stem[stem]
-        found = _by_label(opened, f"{stem}.png", photo, labels)
-        regions = [Region(label, encode_rle(mask), f"{stem} {label}") for label, mask in found.items() if mask.any()]
-        if folder not in photo.parents:
-            photo, copied = copy_photograph(photo, folder / photo.name), copied + 1
-        images.append(Image(photo.relative_to(folder).as_posix(), upright_size(photo), tuple(regions)))
+        photo = album[found[0]]
+        regions = [Region(label, encode_rle(mask), f"{name} {label}")
+                   for label, mask in _by_label(files, photo, labels, exif_labels).items() if mask.any()]
+        if regions and _two_frames(photo):
+            unsure.append(photo.name)
+        images.append(Image(copier.take(photo), upright_size(photo), tuple(regions)))
     if not images:
-        raise DataError(f"no mask in {opened} belongs to a photograph in {place}", "masks named like their photographs",
-                        "--photos names the folder they are in")
-    return Moved(dict(labels), images, copied, left_out)
+        raise DataError("; ".join([f"no mask in {opened} belongs to a photograph in {place}", *left_out[:1]]),
+                        "masks named like their photographs", "--photos names the folder they are in")
+    notes = [f"{len(unsure)} photograph(s), such as {unsure[0]}: masks are taken as drawn on them as shown. "
+             "--exif_labels shown or stored decides"] if unsure and exif_labels == "auto" else []
+    return Moved(dict(labels), images, copier.copied, left_out, notes)
 
 
-def _by_label(opened: Path, name: str, photo: Path, labels: Labels) -> dict[str, np.ndarray]:
-    """Return the (H, W) bool mask of each label, of a photograph whose masks are files of this name."""
-    folders = {label: opened / label for label in labels if (opened / label).is_dir()}
-    if not folders:
-        return _by_value(opened / name, photo, labels)
-    return {label: _mask(folder / name, photo) != 0 for label, folder in folders.items() if (folder / name).is_file()}
+def _two_frames(photo: Path) -> bool:
+    """Whether size cannot tell masks drawn on the photograph as shown from those drawn on it as stored."""
+    stored_hw, orientation = header(photo)
+    return orientation > 1 and stored_hw == upright_size(photo)
 
 
-def _by_value(path: Path, photo: Path, labels: Labels) -> dict[str, np.ndarray]:
-    mask = _mask(path, photo)
+def _masks(opened: Path, labels: Labels) -> tuple[dict[str, dict[str, Path]], list[str]]:
+    """Find the masks.
+
+    Returns:
+        By posix path without its ending the files of a mask by label, or one under "" that holds values of all; and a
+        sentence for each folder of masks that belongs to no label.
+    """
+    folders = {label: opened / label for label in labels if (opened / label).is_dir()} or {"": opened}
+    found: dict[str, dict[str, Path]] = {}
+    for label, top in folders.items():
+        for path in top.rglob("*.png"):
+            found.setdefault(path.relative_to(top).with_suffix("").as_posix(), {})[label] = path
+    others = sorted({path.parent.relative_to(opened).as_posix() for path in opened.rglob("*.png")
+                     if not any(top in path.parents for top in folders.values())})
+    return dict(sorted(found.items())), [f"the masks in {other}/: no label is called so" for other in others]
+
+
+def _photographs(name: str, album: Mapping[str, Path], masks: Container[str]) -> list[str]:
+    """Names of the photographs that a mask may belong to: of its own path, else of its name and without a mask."""
+    paths = {photo: PurePosixPath(photo).with_suffix("") for photo in album}
+    return [photo for photo, path in paths.items() if path.as_posix() == name] or \
+        [photo for photo, path in paths.items() if path.name == name and path.as_posix() not in masks]
+
+
+def _by_label(files: Mapping[str, Path], photo: Path, labels: Labels, exif_labels: str) -> dict[str, np.ndarray]:
+    """Return the (H, W) bool mask of each label, of a photograph with these files (see `_masks`)."""
+    if "" in files:
+        return _by_value(files[""], photo, labels, exif_labels)
+    return {label: _mask(path, photo, exif_labels) != 0 for label, path in files.items()}
+
+
+def _by_value(path: Path, photo: Path, labels: Labels, exif_labels: str) -> dict[str, np.ndarray]:
+    mask = _mask(path, photo, exif_labels)
     values = set(np.unique(mask).tolist()) - {0}
     if len(labels) == 1:
         return {next(iter(labels)): mask != 0}
@@ -78,10 +117,11 @@ def _by_value(path: Path, photo: Path, labels: Labels) -> dict[str, np.ndarray]:
     return {label: mask == value for value, label in enumerate(labels, start=1)}
 
 
-def _mask(path: Path, photo: Path) -> np.ndarray:
+def _mask(path: Path, photo: Path, exif_labels: str) -> np.ndarray:
     """Read a mask as (H, W) int32 or uint8, with palette indices as they are.
 
-    A mask that was drawn on the photograph before its EXIF turned it is turned likewise.
+    A mask that was drawn on the photograph before its EXIF turned it is turned likewise; `exif_labels` decides where
+    size cannot tell.
     """
     try:
         with Picture.open(path) as picture:
@@ -89,7 +129,9 @@ def _mask(path: Path, photo: Path) -> np.ndarray:
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{path} cannot be read: {error}", "a PNG mask", "write it again") from error
     size_hw = upright_size(photo)
-    if values.shape != size_hw and values.shape == size_hw[::-1]:
+    as_stored = values.shape == size_hw[::-1] if values.shape != size_hw else \
+        exif_labels == "stored" and _two_frames(photo)
+    if as_stored:
         values = turn(values, header(photo)[1])
     if values.shape != size_hw:
         raise DataError(f"{path.name} is {values.shape[1]}x{values.shape[0]}", f"the size of its photograph, "

@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ...core.bit_depth import range_warnings
 from ...core.deployed import SERVICE
 from ...core.errors import RequestError
-from ...core.images import decode_image
+from ...core.images import open_image
 from ...formats.label_studio import controls
 from ..answers import json_response
 from ..label_studio import load_image, regions
@@ -63,8 +64,9 @@ def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], inter
     reference = data.get(offered[0].value)
     if not isinstance(reference, str):
         raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
-    image = decode_image(load_image(reference, state.config), state.config.max_pixels)
-    prediction = state.model.predictor.predict(image)
+    opened, predictor = open_image(load_image(reference, state.config), state.config.max_pixels), state.model.predictor
+    prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
+    note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
     found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
 from ...core.errors import RequestError
+from ..gauges import counts_of_all
 from ..state import state_of
 
 __all__ = ["router"]
@@ -29,8 +30,9 @@ async def info(request: Request) -> dict[str, Any]:
 
 @router.get("/drift.json", summary="The last images against those of training")
 async def drift(request: Request) -> dict[str, Any]:
-    """The last images of this worker against those of training."""
-    return state_of(request).model.drift.report()
+    """The last images of all workers against those of training."""
+    state = state_of(request)
+    return state.model.drift.report(counts_of_all(state))
 
 
 @router.get("/samples/{name}", response_class=FileResponse, include_in_schema=False)

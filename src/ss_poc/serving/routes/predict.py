@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ...core.bit_depth import range_warnings
 from ...core.drawing import draw_overlay
 from ...core.errors import ImageError, RequestError
-from ...core.images import encode_image, open_image
+from ...core.images import OpenedImage, encode_image, open_image
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
@@ -104,32 +105,39 @@ def _see(state: ServiceState, data: bytes, threshold: float | None) -> tuple[Rec
     opened = open_image(data, state.config.max_pixels)
     height, width = opened.size_hw
     with state.large if height * width > LARGE else nullcontext():
-        image = ReceivedImage(data, opened.decode(), opened.orientation)
+        image = _received(opened, data, state.model.predictor.spec.bit_depth)
         prediction = state.model.predictor.predict(image.rgb, threshold)
         state.model.record(image, prediction)
     return image, prediction
+
+
+def _received(opened: OpenedImage, data: bytes, bit_depth: int) -> ReceivedImage:
+    rgb = opened.decode(bit_depth=bit_depth)
+    return ReceivedImage(data, rgb, opened.orientation, opened.wide, tuple(range_warnings(opened.values, bit_depth)))
 
 
 def _respond(state: ServiceState, note: RequestNote, upload: Upload, query: _Query, started: float) -> Response:
     image, prediction = _see(state, upload.data, query.threshold)
     note.bytes, (note.height, note.width) = len(upload.data), image.rgb.shape[:2]
     note.labels = prediction.verdict["labels"]
+    note.warn(image.warnings)
     if query.format == "png":
         overlay = draw_overlay(image.rgb, state.model.predictor.spec.colors, outlined=prediction.mask,
                                filled=prediction.mask)
         return Response(encode_image(overlay, ".png"), media_type="image/png")
     if query.format == "mask":
         return Response(encode_image(label_map(prediction), ".png"), media_type="image/png")
-    body = _body(state, prediction, upload.name, query, started)
+    body = _body(state, image, prediction, upload.name, query, started)
     if query.maps:
         body["maps"] = probability_maps(prediction)
     return json_response(body)
 
 
-def _body(state: ServiceState, prediction: Prediction, name: str, query: _Query, started: float) -> dict[str, Any]:
+def _body(state: ServiceState, image: ReceivedImage, prediction: Prediction, name: str, query: _Query,
+          started: float) -> dict[str, Any]:
     if query.format == "coco":
         return coco(prediction, state.model.predictor, name)
-    return answer(prediction, state.model.predictor, name, started)
+    return answer(prediction, state.model.predictor, name, started, image.warnings)
 
 
 def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], query: _Query) -> list[dict[str, Any]]:
@@ -137,8 +145,9 @@ def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], q
     for upload in files:
         started = time.perf_counter()
         try:
-            _, prediction = _see(state, upload.data, query.threshold)
-            body = _body(state, prediction, upload.name, query, started)
+            image, prediction = _see(state, upload.data, query.threshold)
+            note.warn(image.warnings)
+            body = _body(state, image, prediction, upload.name, query, started)
             results.append({"name": upload.name, "status": 200, **body})
         except ImageError as error:
             results.append({"name": upload.name, "status": error.status, "error": error.what,
