@@ -69,8 +69,8 @@ def loop(trial: Trial, pool: Sequence[str], how: str, options: argparse.Namespac
         left = [name for name in order if name not in revealed]
         if how == "ranked":
             paths = [[trial.folder / name for name in names] for names in (left, revealed)]
-            ranked = choose(look(paths[0], trial.folder, predictor, "rank"),
-                            look(paths[1], trial.folder, None, "compare"))
+            ranked = choose(look(paths[0], trial.folder, predictor, "rank")[0],
+                            look(paths[1], trial.folder, None, "compare")[0])
             left = [item.name for item, _ in ranked]
         revealed = [*revealed, *left[:options.step]]
     return points

@@ -16,7 +16,8 @@ offer_export() {
 }
 
 # propose_labels NAME [N] [VERSION]: a trained version orders the photographs without labels and proposes regions on the first N.
-# Labels are exported first: the export tells which photographs have some.
+# Labels are exported first: the export tells which photographs have some. One that cannot be read does not stop the others:
+# predict ends with 1 then, and so does this, but the proposals are there.
 propose_labels() {
     name=${1#coco-annotator/datasets/} count=${2:-20} version=${3:-v_1}
     name=${name%/} # tab completion adds the /
@@ -28,7 +29,11 @@ propose_labels() {
     if said=$(ask changed "$name"); then ask export "$name"; fi
     choose_mode ss-poc-trainer:cpu
     if [ "$mode" = docker ]; then prepare_container; else training_env; fi
+    rm -f "$folder/.proposals/proposals.json"
+    status=0
     project_python -m ss_poc.predict "$folder" --rank --top "$count" --img_dir_name "$name" --model_name "$version" \
-        --output "$folder/.proposals"
+        --output "$folder/.proposals" || status=$?
+    [ -f "$folder/.proposals/proposals.json" ] && [ "$status" -le 1 ] || return "$status"
     ask propose "$name" "$folder/.proposals/proposals.json" --model "$name $version"
+    return "$status"
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import pytest
 from conftest import stage
@@ -17,7 +18,7 @@ from ss_poc.core.config import (
     TrainConfig,
 )
 from ss_poc.core.errors import ConfigError
-from ss_poc.core.settings import from_environment, from_flags, stored_settings
+from ss_poc.core.settings import flags_of, from_environment, from_flags, stored_settings
 
 STAGES = (TrainConfig, ExportConfig, SearchConfig, DeployConfig, PredictConfig)
 
@@ -172,3 +173,13 @@ def test_an_example_and_a_meaning_may_hold_a_percent_sign(capsys):
         from_flags(SearchConfig, ["--help"], "A test.", examples="A test.\n\n    search --max_false_alarm 1%\n")
     shown = capsys.readouterr().out
     assert shown.endswith("examples:\n    search --max_false_alarm 1%\n") and "such as 1% (default" in shown
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"xla": True, "lr": 1e-05, "freeze": 0, "sampling": 0.0, "seed": 7},
+    {"group": "-(\\d+)' \"$x", "img_path": "a b"}])
+def test_settings_become_the_flags_that_give_them(settings):
+    config = TrainConfig(**settings)
+    words = flags_of(TrainConfig, dataclasses.asdict(config))
+    assert from_flags(TrainConfig, shlex.split(shlex.join(words)), "") == config
+    assert len([word for word in words if word.startswith("--")]) == len(settings)

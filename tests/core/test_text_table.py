@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ss_poc.core.text_table import figure, text_table
+from ss_poc.core.text_table import counted, figure, text_table
 
 
 def test_the_first_column_begins_and_the_others_end_at_their_edge():
@@ -26,3 +26,10 @@ def test_what_was_not_measured_is_a_dash(value):
 
 def test_a_figure_has_its_format():
     assert figure(0.12345, ".3f") == "0.123"
+
+
+@pytest.mark.parametrize(("number", "noun", "text"), [
+    (0, "image", "0 images"), (1, "image", "1 image"), (2, "image", "2 images"), (1, "class", "1 class"),
+    (5, "class", "5 classes"), (1, "validation image", "1 validation image"), (2, "batch", "2 batches")])
+def test_a_noun_goes_with_its_number(number, noun, text):
+    assert counted(number, noun) == text

@@ -117,7 +117,7 @@ def test_two_images_give_one_to_each_side(samples, fraction):
 
 @pytest.mark.parametrize("samples", [[], items((1, {0})), [Item(name, "same", frozenset()) for name in "ab"]])
 def test_fewer_than_two_different_images_cannot_be_split(samples):
-    with pytest.raises(DataError, match=f"{min(len(samples), 1)} different images"):
+    with pytest.raises(DataError, match="1 different image\n" if samples else "0 different images\n"):
         split_samples(samples, 0.2, 0)
 
 
@@ -166,7 +166,7 @@ def test_photographs_without_a_workpiece_count_by_themselves():
 
 
 def test_one_workpiece_alone_cannot_be_split():
-    with pytest.raises(DataError, match="1 different workpieces"):
+    with pytest.raises(DataError, match="1 different workpiece\n"):
         split_samples(items((5, {0})), 0.2, 0, "png")
 
 

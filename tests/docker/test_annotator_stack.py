@@ -172,9 +172,9 @@ def test_the_same_words_make_fill_and_export_a_data_set(project, started):
             "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [box(1, 1, 4, 3)]}]}
     (project.folder / "found.json").write_text(json.dumps(coco))
     shutil.copy(folder / "1.png", project.folder / "1.png")
-    assert "1 regions" in project.annotator("import", "photos", "found.json")
+    assert "1 region;" in project.annotator("import", "photos", "found.json")
     said = project.annotator("export", "photos")
-    assert re.search(r"1 photographs \(0 clean\), 1 regions → coco-annotator/datasets/photos/\S+; 2 not", said)
+    assert re.search(r"1 photograph \(0 clean\), 1 region → coco-annotator/datasets/photos/\S+; 2 not", said)
     (exported,) = sorted(folder.glob(".exports/*.json"))[-1:]
     assert json.loads(exported.read_text())["annotations"][0]["segmentation"] == [box(1, 1, 4, 3)]
     assert exported.stat().st_uid == USER

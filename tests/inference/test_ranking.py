@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from conftest import stage
 
-from ss_poc.inference.predictor import Prediction
-from ss_poc.inference.ranking import Ranked, choose, describe, label_studio_task, unsureness
+from ss_poc.core.images import save_image
+from ss_poc.inference.command import exported
+from ss_poc.inference.predictor import Prediction, Predictor
+from ss_poc.inference.ranking import Ranked, choose, describe, label_studio_task, unsureness, write_ranking
 
 
 def ranked(name: str, uncertainty: float, *vector: float) -> Ranked:
@@ -89,6 +91,42 @@ def test_command_ranks_what_is_not_labelled_and_proposes_labels(run, labelled, t
     assert {category["name"] for category in proposals["categories"]} == {"scratch", "pit"}
     assert len(json.loads((tmp_path / "out" / "label_studio.json").read_text())) == 3
     assert cv2.imread(str(tmp_path / "out" / "ranking.jpg")).shape[2] == 3
+
+
+def test_a_damaged_photograph_costs_only_itself_and_is_named_at_the_end(run, labelled, tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    (folder / ".exports").mkdir(parents=True)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((64, 96, 3), 60 + 20 * number, np.uint8))
+    (folder / "damaged.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    (folder / "labelled.png").write_bytes(b"")
+    (folder / ".exports/coco-1.json").write_text(json.dumps({"images": [{"id": 1, "file_name": "labelled.png"}]}))
+    done = stage("predict", "--rank", str(folder), "--img_dir_name", "tiny", "--output", str(out), cwd=labelled.parent,
+                 check=False)
+    assert done.returncode == 1 and "3 photographs in order, 2 not read" in done.stdout
+    first, second = (line for line in done.stderr.splitlines() if line.startswith("not read: "))
+    assert first.startswith("not read: damaged.png: ") and len(first) > len("not read: damaged.png: ")
+    assert second.startswith(f"not read: {folder}/labelled.png: the image is empty")
+    with (out / "ranking.csv").open() as file:
+        assert {row["image"] for row in csv.DictReader(file)} == {"0.png", "1.png", "2.png"}
+    proposals = json.loads((out / "proposals.json").read_text())
+    assert len(proposals["images"]) == len(json.loads((out / "label_studio.json").read_text())) == 3
+
+
+def test_a_photograph_that_is_gone_when_labels_are_proposed_costs_only_itself(run, tmp_path):
+    save_image(tmp_path / "b.png", np.full((64, 96, 3), 90, np.uint8))
+    order = [(Ranked(name, (64, 96), 0.5, np.ones(1)), 2.0) for name in ("a.png", "b.png")]
+    (gone,) = write_ranking(order, tmp_path, tmp_path / "out", Predictor.load(run.export, run.rules), 2)
+    assert gone.name == "a.png" and "a.png" in gone.reason
+    proposed = json.loads((tmp_path / "out/proposals.json").read_text())
+    assert [image["file_name"] for image in proposed["images"]] == ["b.png"]
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"images": null}', '{"images": [1, {"id": 2}]}', "{"])
+def test_an_export_that_is_none_of_ours_names_no_photograph(tmp_path, content):
+    (tmp_path / ".exports").mkdir()
+    (tmp_path / ".exports/coco-1.json").write_text(content)
+    assert not any(path.is_file() for path in exported(tmp_path))
 
 
 def test_a_folder_that_is_all_labelled_is_said(run, labelled, tmp_path):

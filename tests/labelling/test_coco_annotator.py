@@ -91,7 +91,7 @@ def test_export_has_what_was_drawn_and_as_clean_what_was_only_looked_at(server, 
 def test_changed_says_whether_there_are_labels_that_training_has_not(server, photos):
     server.draw("1.png", "pit", [box(1, 1, 4, 3)])
     changed = command(server, "changed", "photos")
-    assert changed.returncode == 0 and changed.stdout.startswith("1 photographs of photos were labelled")
+    assert changed.returncode == 0 and changed.stdout == "photos: labelled since the last export: 1 photograph\n"
     good(server, "export", "photos")
     assert command(server, "changed", "photos").returncode == 1
     server.draw("1.png", "scratch", [box(0, 0, 2, 1)])
@@ -127,7 +127,7 @@ def test_import_puts_photographs_and_labels_where_they_can_be_edited_and_trained
         "images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}], "categories": [{"id": 7, "name": "dent"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 7, "segmentation": [box(1, 1, 4, 3)]}]}))
     told = good(server, "import", "moved", str(source))
-    assert told.startswith("moved: dent; 1 photographs (1 copied), 1 regions; to train on them now: ")
+    assert told.startswith("moved: dent; 1 photograph (1 copied), 1 region; to train on them now: ")
     assert server.annotations[0]["segmentation"] == [box(1, 1, 4, 3)]
     (sample,) = load_coco(find_json(server.datasets / "moved"), server.datasets / "moved").samples
     assert picture_of(sample.mask(1)[..., 0]) == MIDDLE
@@ -140,7 +140,7 @@ def test_proposals_are_drawn_as_regions_to_correct(server, photos, tmp_path):
         "categories": [{"id": 1, "name": "pit"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [box(1, 1, 4, 3)]}]}))
     told = good(server, "propose", "photos", str(tmp_path / "p.json"))
-    assert "proposals on 1 photographs; nothing was found on 1; label these first:\n  2.png\n  3.png" in told
+    assert "proposals on 1 photograph; nothing was found on 1; label these first:\n  2.png\n  3.png" in told
     assert server.annotations[0]["image_id"] == 3
 
 

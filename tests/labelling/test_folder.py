@@ -23,7 +23,12 @@ def test_labels_get_colours_and_keep_those_they_name():
     assert len(set(labels.values())) == 2
 
 
-@pytest.mark.parametrize("text", ["", " , ", "a,a", "a:red", "a:#12345"])
+def test_a_label_is_known_by_its_name_without_the_spaces_around_it():
+    assert parse_labels("a : #ff0000, b c") == {"a": "#ff0000", "b c": parse_labels("x:#ff0000,b c")["b c"]}
+
+
+@pytest.mark.parametrize("text", ["", " , ", "a,a", "a , a:#ff0000", "a:red", "a:#12345", ":#ff0000,b", " :#ff0000",
+                                  ":"])
 def test_labels_that_cannot_be_are_refused(text):
     with pytest.raises(ConfigError):
         parse_labels(text)

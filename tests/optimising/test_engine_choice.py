@@ -19,6 +19,7 @@ from ss_poc.core.run import RunPaths, read_run
 from ss_poc.inference import engines
 from ss_poc.inference.engines import load_engine
 from ss_poc.inference.predictor import Predictor
+from ss_poc.optimising import engine_choice
 from ss_poc.optimising.engine_choice import Candidate, acceptable, compared, engine_table
 
 
@@ -132,8 +133,26 @@ def test_an_engine_can_be_forced_and_is_then_served_first(optimised, labelled):
     done = stage("optimise", "--img_dir_name", "tiny", "--model_name", "v_opt", "--rounds", "3", "--engine",
                  "onnxruntime", cwd=labelled.parent)
     assert "served by onnxruntime, as you asked" in done.stdout
+    assert read_run(optimised)["engine_settings"] == {"engine": "onnxruntime", "rounds": 3}
     assert read_spec(optimised.export).engines[0] == "onnxruntime"
     assert Predictor.load(optimised.export, optimised.rules).engine == "onnxruntime"
+
+
+def test_where_no_engine_may_serve_each_says_why_and_the_run_stays_as_it_was(run, tmp_path, monkeypatch):
+    here = RunPaths(tmp_path, "tiny", "v_1")
+    shutil.copytree(run.folder, here.folder)
+    written = read_run(run)
+    write_json(here.run_json, written)  # paths of the data are absolute now
+    before = {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr(engine_choice, "MOST_MEAN", -1.0)  # the very same masks would cost too much
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match="no engine may serve") as caught:
+        engine_choice.optimise(here, rounds=3)
+    assert "onnxruntime: costs 0.0000 of mean Dice, more than -1.0" in caught.value.what
+    for name in ("openvino", "openvino-bf16", "openvino-int8"):
+        assert f"; {name}: openvino" in caught.value.what
+    assert "ss_poc.export" in caught.value.fix
+    assert {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_host_without_the_preferred_engine_falls_back_and_says_so(run, tmp_path, monkeypatch):

@@ -192,6 +192,18 @@ def test_pipeline_is_read_from_albumentations_yaml(samples, tmp_path):
     assert equal(read.batch(1, 0), made.batch(1, 0))
 
 
+def test_a_pipeline_without_steps_changes_nothing_and_is_not_taken_for_the_default_one(samples, tmp_path):
+    path = tmp_path / "nothing.yaml"
+    albumentations.save(albumentations.Compose([]), path, data_format="yaml")
+    default = default_augmentation(1.0, (40, 60))
+    images, bits = Crops(whole(samples), (40, 60), 7, augmentation=load_augmentation(path), default=default).batch(0, 0)
+    # a crop is the whole photograph, so the seven are those on the disk, whatever their order
+    stored = {sample.image().tobytes(): sample.mask(1)[..., 0] for sample in samples}
+    assert {image.tobytes() for image in images} == set(stored)
+    for image, planes in zip(images, np.unpackbits(bits, axis=-1), strict=True):
+        np.testing.assert_array_equal(planes[..., 0], stored[image.tobytes()])
+
+
 @pytest.mark.parametrize("step", [
     albumentations.RandomCrop(16, 16, p=1.0), albumentations.Resize(50, 70, p=1.0),
     albumentations.Rotate((45, 45), p=1.0),

@@ -164,7 +164,7 @@ def test_new_copies_of_one_photograph_under_names_of_two_parts_train(labelled):
 
 def test_photographs_of_a_single_part_are_refused_before_training(labelled):
     done = stage("train", *FLAGS, "--group", "png", "--model_name", "one_part", cwd=labelled.parent, check=False)
-    assert done.returncode == 1 and "there are 1 different workpieces" in done.stderr and "--group" in done.stderr
+    assert done.returncode == 1 and "has 1 different workpiece\n" in done.stderr and "--group" in done.stderr
 
 
 def start(here: Path, *flags: str) -> subprocess.Popen[str]:

@@ -19,7 +19,7 @@ from .settings import check_bounds, from_flags, setting
 __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS",
     "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig",
-    "PredictConfig", "ReportConfig", "Rule", "SearchConfig", "ServeConfig", "TrainConfig", "format_size",
+    "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig", "TrainConfig", "format_size",
     "parse_duration", "parse_fraction", "parse_size",
 ]
 

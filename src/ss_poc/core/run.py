@@ -200,9 +200,11 @@ class Run:
         export: largest difference to Keras, digest and bytes of the graph.
         scores: None before the search.
         search: what was found for each class (`optimising.rule_grid.Found`).
+        search_settings: settings of that search.
         operating: when an image is called defective: `chosen`, and the `curve` it was chosen from.
         engines: what was measured of each engine (`optimising.engine_choice.Candidate`).
         engine: the one that serves; None before engines were measured.
+        engine_settings: settings of that measurement.
     """
 
     status: str = ""
@@ -216,9 +218,11 @@ class Run:
     export: Mapping[str, Any] | None = None
     scores: Scores | None = None
     search: Sequence[Mapping[str, Any]] = ()
+    search_settings: Mapping[str, Any] = field(default_factory=dict)
     operating: Mapping[str, Any] = field(default_factory=dict)
     engines: Sequence[Mapping[str, Any]] = ()
     engine: str | None = None
+    engine_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, paths: RunPaths) -> Run:

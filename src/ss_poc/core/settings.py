@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import ConfigError
 
-__all__ = ["check_bounds", "from_environment", "from_flags", "setting", "stored_settings"]
+__all__ = ["check_bounds", "flags_of", "from_environment", "from_flags", "setting", "stored_settings"]
 
 T = TypeVar("T")
 
@@ -85,6 +85,22 @@ def from_flags(cls: type[T], argv: Sequence[str] | None, description: str, posit
                                 help=_help(item),
                                 metavar="{" + ",".join(choices) + "}" if choices else item.name.upper())
     return cls(**vars(parser.parse_args(argv)))
+
+
+def flags_of(cls: type, settings: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that `from_flags` reads as these settings of `cls`; defaults are left out."""
+    words = []
+    for item in fields(cls):
+        value = settings.get(item.name, item.default)
+        if value == item.default:
+            continue
+        if value is True:
+            words.append(f"--{item.name}")
+        elif str(value).startswith("-"):  # a word of its own would be taken for a flag
+            words.append(f"--{item.name}={value}")
+        else:
+            words += [f"--{item.name}", str(value)]
+    return words
 
 
 def from_environment(cls: type[T], environment: Mapping[str, str] = os.environ) -> T:

@@ -1,4 +1,4 @@
-"""Tables for people, as text with columns under each other."""
+"""Tables for people, as text with columns under each other, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Collection, Sequence
 
-__all__ = ["figure", "text_table"]
+__all__ = ["counted", "figure", "text_table"]
 
 
 def text_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
@@ -30,6 +30,12 @@ def text_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> s
 def figure(value: float | None, form: str) -> str:
     """A number in a format such as ".3f"; "-" for None and NaN: what was not measured."""
     return "-" if value is None or math.isnan(value) else format(value, form)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 class", "0 classes", "2 images"."""
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{number} {noun}{ending}"
 
 
 def _width(text: str) -> int:

@@ -24,6 +24,7 @@ from ..core.errors import DataError, ImageError
 from ..core.masks import decode_rle, polygons_to_mask
 from ..core.model_spec import FULL_DEPTH
 from ..core.run import Run
+from ..core.text_table import counted
 from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
@@ -332,7 +333,8 @@ def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[A
 def _why_empty(coco: Coco, findings: Iterable[Finding]) -> str:
     counts = Counter(item.code for item in findings if item.action in ("skip image", "skip region"))
     reasons = ", ".join(f"{count} x {code}" for code, count in counts.most_common()) or "there are no annotations"
-    return f"of {len(coco.images)} images and {len(coco.annotations)} annotations nothing is usable: {reasons}"
+    return (f"of {counted(len(coco.images), 'image')} and {counted(len(coco.annotations), 'annotation')} nothing is "
+            f"usable: {reasons}")
 
 
 def _notes(samples: Sequence[Sample], labels: Sequence[str], coco: Coco, used: set[int]) -> list[Finding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.errors import ConfigError, DataError
+from ..core.text_table import counted
 
 __all__ = ["split_samples", "together", "valid_fraction_for", "workpiece_of"]
 
@@ -90,7 +91,8 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
         raise ConfigError(f"valid is {valid_fraction}", "a fraction between 0 and 1")
     groups = _stratified(together(samples, pattern), seed)
     if len(groups) < 2:
-        raise DataError(f"there are {len(groups)} different {'workpieces' if pattern else 'images'}",
+        what = "different workpiece" if pattern else "different image"
+        raise DataError(f"the data set has {counted(len(groups), what)}",
                         "at least 2, one to train and one to validate",
                         "--group finds one workpiece in all names" if pattern and samples else "label more images")
     total = len(groups)

@@ -18,13 +18,15 @@ from tqdm import tqdm
 from ..core.bit_depth import range_warnings
 from ..core.config import PredictConfig
 from ..core.drawing import draw_overlay
-from ..core.errors import ArtifactError, DataError, ImageError
+from ..core.errors import ArtifactError, DataError
 from ..core.files import flat_names, read_json, write_csv, write_json
-from ..core.images import find_images, open_image, save_image
+from ..core.images import find_images, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from ..core.settings import from_flags
+from ..core.text_table import counted
 from .predictor import Predictor, coco_document
 from .ranking import choose, look, write_ranking
+from .reading import Unread, read_photograph
 
 __all__ = ["main", "predict"]
 
@@ -37,17 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Path(config.output) if config.output else paths.prediction / ("rank" if config.rank else "")
     predictor = Predictor.load(paths.export, paths.rules)
     if config.rank:
-        rank(paths, predictor, config, output)
-        return 0
-    broken = predict(predictor, find_images(config.images), output, config.threshold, root(config.images))
-    for name, reason in broken:
-        print(f"not read: {name}: {reason}", file=sys.stderr)
+        broken = rank(paths, predictor, config, output)
+    else:
+        broken = predict(predictor, find_images(config.images), output, config.threshold, root(config.images))
+    for item in broken:
+        print(f"not read: {item.name}: {item.reason}", file=sys.stderr)
     return 1 if broken else 0
 
 
-def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> None:
+def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> list[Unread]:
     """Order the photographs without labels by how much labelling them would teach the model, and write the order, with
     the model's regions on the first ones, to `output`.
+
+    Returns:
+        The photographs that could not be read, labelled ones too: they do not stop the others.
 
     Raises:
         DataError: all photographs are labelled.
@@ -61,11 +66,14 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
     depth = predictor.spec.bit_depth
-    order = choose(look(files, folder, predictor, "rank", depth), look(known, None, None, "compare", depth))
-    write_ranking(order, folder, output, predictor, config.top)
-    print(f"{len(order)} photographs in order → {output / 'ranking.csv'}; the first {min(config.top, len(order))} of "
-          f"them → {output / 'ranking.jpg'}, with proposals → {output / 'proposals.json'} (COCO), "
-          f"{output / 'label_studio.json'} (Label Studio)", flush=True)
+    found, broken = look(files, folder, predictor, "rank", depth)
+    compared, lost = look(known, None, None, "compare", depth)
+    order = choose(found, compared)
+    broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]
+    print(f"{counted(len(order), 'photograph')} in order, {len(broken)} not read → {output / 'ranking.csv'}; the first "
+          f"{min(config.top, len(order))} of them → {output / 'ranking.jpg'}, with proposals → "
+          f"{output / 'proposals.json'} (COCO), {output / 'label_studio.json'} (Label Studio)", flush=True)
+    return broken
 
 
 def exported(folder: Path) -> list[Path]:
@@ -74,7 +82,8 @@ def exported(folder: Path) -> list[Path]:
         document = read_json(find_json(folder))
     except ArtifactError:
         return []
-    return [folder / str(item.get("file_name", "")) for item in document.get("images", [])]
+    images = document.get("images") if isinstance(document, dict) else None
+    return [folder / str(item.get("file_name", "")) for item in images or () if isinstance(item, dict)]
 
 
 def root(images: str) -> Path:
@@ -86,7 +95,7 @@ def root(images: str) -> Path:
 
 
 def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold: float | None,
-            folder: Path) -> list[tuple[str, str]]:
+            folder: Path) -> list[Unread]:
     """Predict images, and write COCO json, RLE csv and an overlay of each image to `output`.
 
     An image that cannot be read does not stop the others.
@@ -99,22 +108,22 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
         folder: the names in the results are relative to it.
 
     Returns:
-        (name, reason) of each image that could not be read.
+        The images that could not be read.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
-    broken: list[tuple[str, str]] = []
+    broken: list[Unread] = []
+    depth = predictor.spec.bit_depth
     names = [file.relative_to(folder).as_posix() for file in files]
     flat = flat_names(names, suffixes=True)
     for file, name in zip(tqdm(files, desc="predict", unit="image", disable=None), names, strict=True):
-        try:
-            opened = open_image(file)
-            image = opened.decode(bit_depth=predictor.spec.bit_depth)
-        except (ImageError, OSError) as error:
-            broken.append((name, str(error).splitlines()[0]))
+        read = read_photograph(file, name, depth)
+        if isinstance(read, Unread):
+            broken.append(read)
             continue
-        for warning in range_warnings(opened.values, predictor.spec.bit_depth):
+        image = read.image_rgb
+        for warning in range_warnings(read.values, depth):
             tqdm.write(f"note: {name}: {warning}", sys.stderr)
         found = predictor.predict(image, threshold)
         height, width = image.shape[:2]
@@ -127,5 +136,5 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
     write_json(output / "coco.json", coco_document(predictor.spec, images, annotations))
     write_csv(output / "rle.csv", RLE_COLUMNS, rows)
     defects = len({annotation["image_id"] for annotation in annotations})
-    print(f"{len(images)} images, {defects} with a defect, {len(broken)} not read → {output}", flush=True)
+    print(f"{counted(len(images), 'image')}, {defects} with a defect, {len(broken)} not read → {output}", flush=True)
     return broken

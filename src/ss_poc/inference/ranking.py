@@ -18,11 +18,12 @@ from tqdm import tqdm
 from ..core.drawing import contact_sheet, draw_overlay
 from ..core.files import write_csv, write_json
 from ..core.host import cores
-from ..core.images import decode_image, resize_image, save_image
+from ..core.images import resize_image, save_image
 from ..core.model_spec import FULL_DEPTH
 from ..core.parallel import ahead
 from ..formats.label_studio import controls, interface, results_of
 from .predictor import Prediction, Predictor, coco_document, unsureness
+from .reading import Unread, read_photograph
 
 __all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "write_ranking"]
 
@@ -65,7 +66,7 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str,
-         bit_depth: int = FULL_DEPTH) -> list[Ranked]:
+         bit_depth: int = FULL_DEPTH) -> tuple[list[Ranked], list[Unread]]:
     """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
@@ -75,17 +76,20 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         what: text of the progress bar.
         bit_depth: bits that are used in files of 16 bits.
 
-    Raises:
-        ImageError: a file cannot be decoded.
+    Returns:
+        The photographs that can be read, and those that cannot.
     """
-    def one(index: int) -> Ranked:
-        image = decode_image(files[index], bit_depth=bit_depth)
+    def one(index: int) -> Ranked | Unread:
+        name = (files[index].relative_to(folder) if folder else files[index]).as_posix()
+        read = read_photograph(files[index], name, bit_depth)
+        if isinstance(read, Unread):
+            return read
+        image = read.image_rgb
         unsure = unsureness(predictor.probability(image)) if predictor else 0.0
-        name = files[index].relative_to(folder) if folder else files[index]
-        return Ranked(name.as_posix(), (image.shape[0], image.shape[1]), unsure, describe(image))
+        return Ranked(name, (image.shape[0], image.shape[1]), unsure, describe(image))
 
-    found = ahead(one, len(files), cores())
-    return list(tqdm(found, total=len(files), desc=what, unit="image", disable=None))
+    found = list(tqdm(ahead(one, len(files), cores()), total=len(files), desc=what, unit="image", disable=None))
+    return ([item for item in found if isinstance(item, Ranked)], [item for item in found if isinstance(item, Unread)])
 
 
 def choose(candidates: Sequence[Ranked], known: Sequence[Ranked]) -> list[tuple[Ranked, float]]:
@@ -116,7 +120,7 @@ def choose(candidates: Sequence[Ranked], known: Sequence[Ranked]) -> list[tuple[
 
 
 def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: Path, predictor: Predictor,
-                  top: int) -> None:
+                  top: int) -> list[Unread]:
     """Write `ranking.csv` with all photographs; and for the first `top`, a picture of the model's regions
     (`ranking.jpg`) and the regions as `proposals.json` (COCO) and `label_studio.json` (tasks with predictions).
 
@@ -126,6 +130,9 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
         output: folder to write to.
         predictor: the model that proposes.
         top: number of photographs with proposals.
+
+    Returns:
+        Those of the first `top` that cannot be read any more: they are ranked, and have no proposals.
     """
     write_csv(output / "ranking.csv", ("rank", "image", "uncertainty", "novelty"),
               [(place, item.name, item.uncertainty, novelty) for place, (item, novelty) in enumerate(order, start=1)])
@@ -134,8 +141,13 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
     annotations: list[dict[str, Any]] = []
     tasks: list[dict[str, Any]] = []
     pictures: list[np.ndarray] = []
+    broken: list[Unread] = []
     for item, _ in tqdm(order[:top], desc="propose", unit="image", disable=None):
-        image = decode_image(folder / item.name, bit_depth=spec.bit_depth)
+        read = read_photograph(folder / item.name, item.name, spec.bit_depth)
+        if isinstance(read, Unread):
+            broken.append(read)
+            continue
+        image = read.image_rgb
         found = predictor.predict(image)
         images.append({"id": len(images) + 1, "file_name": item.name, "height": item.size_hw[0],
                        "width": item.size_hw[1]})
@@ -148,6 +160,7 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
     write_json(output / "label_studio.json", tasks)
     if pictures:
         save_image(output / "ranking.jpg", contact_sheet(pictures, 5, (320, 320)))
+    return broken
 
 
 def label_studio_task(item: Ranked, found: Prediction, version: str) -> dict[str, Any]:

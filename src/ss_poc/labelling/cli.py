@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ..core.config import EXIF_LABELS
 from ..core.errors import AnnotatorError, ArtifactError, DataError
 from ..core.run import find_json
+from ..core.text_table import counted
 from .exports import document, read_document, write_export
 from .folder import keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
@@ -125,7 +126,7 @@ def new(annotator: Annotator, options: argparse.Namespace) -> None:
     if options.service:
         annotator.assist(options.name, options.service)
     found = annotator.scan(options.name) if photographs_of(folder) else 0
-    print(f"{options.name}: {', '.join(labels)}; {found} photographs → {address}")
+    print(f"{options.name}: {', '.join(labels)}; {counted(found, 'photograph')} → {address}")
     if not found:
         print(f"copy photographs into {_shown(folder)}, then: sh annotator.sh scan {options.name}")
 
@@ -133,11 +134,11 @@ def new(annotator: Annotator, options: argparse.Namespace) -> None:
 def scan(annotator: Annotator, options: argparse.Namespace) -> None:
     """Take in photographs that were copied into the folder of the data set."""
     folder = options.datasets / options.name
-    print(f"{options.name}: {annotator.scan(options.name)} photographs")
+    print(f"{options.name}: {counted(annotator.scan(options.name), 'photograph')}")
     unseen = [path.name for path in folder.rglob("*") if path.suffix.lower() in UNSHOWN]
     if unseen:
-        print(f"{len(unseen)} TIFF files are left out, because a browser cannot show them: {unseen[0]}, …\n"
-              "  to do:    convert them to PNG")
+        print(f"left out, as a browser cannot show it: {counted(len(unseen), 'TIFF file')}, such as {unseen[0]}\n"
+              "  to do:    convert to PNG")
 
 
 def export(annotator: Annotator, options: argparse.Namespace) -> None:
@@ -145,12 +146,12 @@ def export(annotator: Annotator, options: argparse.Namespace) -> None:
     folder = options.datasets / options.name
     labels, images, unlabelled = annotator.export(options.name)
     if not any(image.regions for image in images):
-        raise DataError(f"{options.name} has no labelled region yet ({len(images)} photographs done, {unlabelled} not)",
-                        "at least one photograph with a region", "label some and submit them")
+        raise DataError(f"{options.name} has no labelled region yet ({counted(len(images), 'photograph')} done, "
+                        f"{unlabelled} not)", "at least one photograph with a region", "label some and submit them")
     path = write_export(folder, document(folder, keep_labels(folder, labels), images))
     regions = sum(len(image.regions) for image in images)
     clean = sum(1 for image in images if not image.regions)
-    print(f"{len(images)} photographs ({clean} clean), {regions} regions → {_shown(path)}"
+    print(f"{counted(len(images), 'photograph')} ({clean} clean), {counted(regions, 'region')} → {_shown(path)}"
           + (f"; {unlabelled} not labelled yet" if unlabelled else ""))
 
 
@@ -166,7 +167,7 @@ def changed(annotator: Annotator, options: argparse.Namespace) -> int:
     differ = {name for name in {*before, *now} if before.get(name) != now.get(name)}
     if not differ or not any(image.regions for image in images):
         return 1
-    print(f"{len(differ)} photographs of {options.name} were labelled since the last export")
+    print(f"{options.name}: labelled since the last export: {counted(len(differ), 'photograph')}")
     return 0
 
 
@@ -187,8 +188,9 @@ def bring(annotator: Annotator, options: argparse.Namespace) -> None:
         print(f"left out: {line}")
     for line in moved.notes:
         print(f"note: {line}")
-    print(f"{options.name}: {', '.join(moved.labels)}; {len(moved.images)} photographs ({moved.copied} copied), "
-          f"{sum(len(image.regions) for image in moved.images)} regions; to train on them now: {_shown(path)}")
+    regions = sum(len(image.regions) for image in moved.images)
+    print(f"{options.name}: {', '.join(moved.labels)}; {counted(len(moved.images), 'photograph')} "
+          f"({moved.copied} copied), {counted(regions, 'region')}; to train on them now: {_shown(path)}")
 
 
 def propose(annotator: Annotator, options: argparse.Namespace) -> None:
@@ -199,7 +201,7 @@ def propose(annotator: Annotator, options: argparse.Namespace) -> None:
     images: list[Image] = read_document(options.proposals)
     shown = annotator.propose(options.name, [image for image in images if image.regions], options.model)
     empty = sum(1 for image in images if not image.regions)
-    print(f"{options.name}: proposals on {shown} photographs"
+    print(f"{options.name}: proposals on {counted(shown, 'photograph')}"
           + (f"; nothing was found on {empty}" if empty else "") + "; label these first:")
     for image in images:
         print(f"  {image.name}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.errors import AnnotatorError
 from ..core.masks import decode_rle, mask_to_polygons
+from ..core.text_table import counted
 from .exports import document, regions_of
 from .folder import keep_labels, new_folder
 from .http import Client
@@ -145,7 +146,8 @@ class CocoAnnotator:
             found = next((item for item in self.api.call("GET", "/api/tasks/") if item["id"] == task["id"]), None)
             if found is None or found.get("completed") or found.get("progress", 0) >= 100:
                 if found and found.get("errors"):
-                    raise AnnotatorError(f"{what}: {found['errors']} errors", fix="see Tasks in coco-annotator")
+                    raise AnnotatorError(f"{what}: {counted(found['errors'], 'error')}",
+                                         fix="see Tasks in coco-annotator")
                 return
             time.sleep(PAUSE)
         raise AnnotatorError(f"{what} was not done after {TASK_SECONDS:.0f} s",

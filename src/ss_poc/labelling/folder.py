@@ -44,14 +44,14 @@ def parse_labels(text: str) -> dict[str, str]:
     """Read labels as a user types them, `scratch,pit:#00ff00`; the others get their colours from the palette.
 
     Raises:
-        ConfigError: no label, a label twice, or a colour that is not written as #rrggbb.
+        ConfigError: no label, a label without a name, a label twice, or a colour that is not written as #rrggbb.
     """
     found: dict[str, str] = {}
     for item in filter(None, (item.strip() for item in text.split(","))):
-        label, _, color = item.partition(":")
-        if label in found or (color and not re.fullmatch(r"#[0-9a-fA-F]{6}", color)):
-            raise ConfigError(f"--labels has {item!r}", "each label once, with a colour such as #00ff00 or without",
-                              "--labels scratch,pit:#00ff00")
+        label, _, color = map(str.strip, item.partition(":"))
+        if not label or label in found or (color and not re.fullmatch(r"#[0-9a-fA-F]{6}", color)):
+            raise ConfigError(f"--labels has {item!r}", "each label once, by a name, with a colour such as #00ff00 or "
+                              "without", "--labels scratch,pit:#00ff00")
         found[label] = color.lower()
     if not found:
         raise ConfigError("--labels is empty", "at least one label", "--labels scratch,pit")

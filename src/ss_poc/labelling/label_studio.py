@@ -16,6 +16,7 @@ from label_studio_sdk.base_client import LabelStudioBase
 from label_studio_sdk.types.lse_project_response import LseProjectResponse
 
 from ..core.errors import AnnotatorError, DataError, RequestError
+from ..core.text_table import counted
 from ..formats.label_studio import Control, controls, interface, labels_in, results_of, segmentation_of
 from .folder import SHOWN, new_folder, photographs_of, upright_size
 from .http import SECONDS, Client, NotFoundError
@@ -79,8 +80,9 @@ class LabelStudio:
                 newest = max(done, key=lambda item: (item["updated_at"], item["id"]))
                 images.append(self._image(task["id"], place, files[place], newest["result"]))
         if missing:
-            raise DataError(f"{len(missing)} labelled photographs are not in {self.datasets / name}: {missing[0]}",
-                            "the files they were labelled on", "put them back, or delete their tasks in Label Studio")
+            raise DataError(f"{counted(len(missing), 'labelled photograph')} cannot be found in "
+                            f"{self.datasets / name}: {missing[0]}", "every file that was labelled",
+                            "put back what is missing, or delete its tasks in Label Studio")
         return labels_in(project.label_config), images, open_tasks
 
     def load(self, name: str, images: Sequence[Image]) -> int:

@@ -27,7 +27,7 @@ from ..core.run import Run as TrainedRun
 from ..core.run import RunPaths, update_run
 from ..core.scores import dice
 from ..core.settings import from_flags
-from ..core.text_table import figure, text_table
+from ..core.text_table import counted, figure, text_table
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_trained
 from ..inference.engines import INT8_FILES, Run, load_engine
@@ -83,7 +83,7 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
         rounds: timed predictions of each engine.
 
     Raises:
-        EngineError: `engine` does not run here.
+        EngineError: `engine` does not run here, or no engine may serve; the run stays as it was.
     """
     run, rules = TrainedRun.read(paths), read_rules(paths.rules)
     spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
@@ -101,16 +101,25 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
         passed = sorted((row for row in table if row.kept and row.engine != "keras"), key=lambda row: row.p50_ms)
         names = [row.engine for row in passed]
         names = [engine, *(name for name in names if name != engine)] if engine else names
+        if not names:
+            raise _none_passed(table)
         if "openvino-int8" not in names:
             for file in INT8_FILES:
                 (folder / file).unlink(missing_ok=True)
         spec = dataclasses.replace(spec, engines=tuple(names), twins={
             file: sha256_file(folder / file) for file in INT8_FILES if (folder / file).is_file()})
         write_json(folder / SPEC_FILE, spec)
-    update_run(paths, engines=table, engine=names[0])
+    update_run(paths, engines=table, engine=names[0], engine_settings={"engine": engine, "rounds": rounds})
     print("\n" + engine_table(table) + f"\n\nserved by {names[0]}" + (", as you asked" if engine else
           ", the fastest that passed"), flush=True)
     return table
+
+
+def _none_passed(table: Sequence[Candidate]) -> EngineError:
+    reasons = [f"{row.engine}: {row.why}" for row in table if row.engine != "keras"]
+    return EngineError("no engine may serve this model: " + "; ".join(reasons),
+                       "one that gives the masks that Keras gives",
+                       "export the model again (python -m ss_poc.export), or say which one is to serve (--engine)")
 
 
 def _engines(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> tuple[dict[str, Run], dict[str, str]]:
@@ -238,7 +247,7 @@ def acceptable(scores: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
 
 def engine_table(rows: Sequence[Candidate]) -> str:
     """Set the measured engines into a table for people."""
-    cells = [["engine", "p50 ms", "p95 ms", "images/s", "MB", "Dice", "kept", f"why  ({cores()} cores)"]]
+    cells = [["engine", "p50 ms", "p95 ms", "images/s", "MB", "Dice", "kept", f"why  ({counted(cores(), 'core')})"]]
     for row in rows:
         score = float(np.mean(list(row.dice.values()))) if row.dice else None
         cells.append([row.engine, figure(row.p50_ms, ".1f"), figure(row.p95_ms, ".1f"), figure(row.images_per_s, ".1f"),

@@ -28,7 +28,7 @@ from ..core.rules_file import OPERATING_FILE, write_rules
 from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
-from ..core.text_table import figure, text_table
+from ..core.text_table import counted, figure, text_table
 from ..data.dataset import Sample, load_trained
 from ..inference.predictor import Prediction, Predictor
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
@@ -64,7 +64,8 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
         scores = _write_valid(folder, judged, predictor.spec.labels, rules)
         operating = _operate(judged, predictor.spec.labels, config)
         write_json(folder / OPERATING_FILE, operating["chosen"])
-    update_run(paths, scores=scores, search=found, operating=operating)
+    update_run(paths, scores=scores, search=found, operating=operating, search_settings={
+        "workers": config.workers, "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm})
     print("\n" + score_table(found, scores) + "\n" + _verdict_line(operating["chosen"])
           + f"\n\nrules and pictures → {paths.valid}", flush=True)
     return rules
@@ -172,8 +173,8 @@ def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchCon
 
 
 def _verdict_line(chosen: dict[str, Any]) -> str:
-    line = (f"verdict on an image: {chosen['missed']} of {chosen['defective']} defective ones missed, "
-            f"{chosen['false_alarms']} of {chosen['clean']} clean ones called defective")
+    line = (f"verdict on an image: defective ones missed: {chosen['missed']} of {chosen['defective']}, "
+            f"clean ones called defective: {chosen['false_alarms']} of {chosen['clean']}")
     if chosen["miss_cost"] or chosen["max_false_alarm"]:
         thresholds = ", ".join(f"{label} {'never' if value >= NEVER else format(value, '.2f')}"
                                for label, value in chosen["thresholds"].items())
@@ -208,8 +209,8 @@ def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
     means = [float(np.mean([*values.values()])) if values else None for values in (plain, dices, ious)]
     cells.append(["mean", *(figure(mean, ".3f") for mean in means), "", "", "", ""])
     lines = text_table(cells, left=(0, 7)).splitlines()
-    lines.append(f"Dice: mean over the {scores['images']} validation images, 1 where label and prediction are both "
-                 "empty; IoU: over all their pixels together")
+    lines.append(f"Dice: mean over the {counted(scores['images'], 'validation image')}, 1 where label and prediction "
+                 "are both empty; IoU: over all their pixels together")
     unsure = [item for item in found if item.rule != item.best]
     lines += [f"{item.rule.label}: a simpler rule is kept. The search's score of threshold {item.best.proba:.2f}, pad "
               f"{item.best.pad}, area {item.best.reduce_size}, hull {'yes' if item.best.convex else 'no'} is "

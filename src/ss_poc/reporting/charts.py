@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,11 @@ from matplotlib.figure import Figure
 __all__ = ["calibration", "confusion", "curves", "operating", "precision_recall", "splits"]
 
 INK, GRID = "#334155", "#e2e8f0"
+# Characters of a label in a chart.
+LONGEST = 28
 # Text stays text: it is searched, read aloud and drawn by the reader's own fonts, Korean ones too.
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "ss-poc", "font.family": "sans-serif", "font.size": 9,
+         "text.parse_math": False,  # a class may be called "$_$"
          "axes.edgecolor": "#94a3b8", "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
          "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
          "grid.color": GRID, "axes.axisbelow": True, "legend.frameon": False}
@@ -27,9 +31,17 @@ def _axes(columns: int = 1, width: float = 4.6, height: float = 3.0) -> tuple[Fi
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    with warnings.catch_warnings():
+        # Korean is drawn by the reader's own fonts: what matplotlib's font lacks does not matter.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg"):]
+
+
+def _short(labels: Sequence[str]) -> list[str]:
+    """Labels with the middle of long ones left out: they would leave no room for the chart."""
+    return [label if len(label) <= LONGEST else f"{label[:LONGEST - 11]}…{label[-10:]}" for label in labels]
 
 
 def curves(log: Mapping[str, Sequence[float]]) -> str:
@@ -55,19 +67,22 @@ def precision_recall(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[s
     """Precision over recall of the pixels of each class, (C, bins) counted by probability; a dot at its threshold."""
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = _axes(1, 5.2, 3.8)
-        for channel, label in enumerate(labels):
+        lines, named = [], []
+        for channel, label in enumerate(_short(labels)):
             hits, marked = (np.cumsum(counts[channel][::-1])[::-1] for counts in (true_at, all_at))
             if not hits[0]:
                 continue
             shown = marked > 0
             recall, precision = hits / hits[0], hits / np.maximum(marked, 1)
-            axes.plot(recall[shown], precision[shown], color=colors[channel], label=label)
+            lines += axes.plot(recall[shown], precision[shown], color=colors[channel])
+            named.append(label)
             at = min(len(hits) - 1, int(round(thresholds[channel] * len(hits))))
             if marked[at]:
                 axes.plot(recall[at], precision[at], "o", color=colors[channel], markersize=6)
         axes.set(xlabel="recall: fraction of the labelled pixels that is marked",
                  ylabel="precision: fraction of the marked\npixels that is labelled", xlim=(0, 1.02), ylim=(0, 1.02))
-        axes.legend(loc="lower left", fontsize=8)
+        # Named here: matplotlib leaves out of a legend what is labelled "_…".
+        axes.legend(lines, named, loc="lower left", fontsize=8)
         return _svg(figure)
 
 
@@ -76,19 +91,20 @@ def calibration(true_at: np.ndarray, all_at: np.ndarray, labels: Sequence[str], 
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = _axes(1, 4.6, 3.8)
         axes.plot([0, 1], [0, 1], color="#94a3b8", linestyle="--", linewidth=1)
-        for channel, label in enumerate(labels):
+        lines = []
+        for channel in range(len(labels)):
             tens = [counts[channel].reshape(10, -1).sum(axis=1) for counts in (true_at, all_at)]
             enough = tens[1] >= 50
-            axes.plot((np.arange(10) + 0.5)[enough] / 10, (tens[0] / np.maximum(tens[1], 1))[enough], "o-",
-                      color=colors[channel], markersize=4, label=label)
+            lines += axes.plot((np.arange(10) + 0.5)[enough] / 10, (tens[0] / np.maximum(tens[1], 1))[enough], "o-",
+                               color=colors[channel], markersize=4)
         axes.set(xlabel="probability the model gives", ylabel="fraction that is labelled", xlim=(0, 1), ylim=(0, 1))
-        axes.legend(fontsize=8)
+        axes.legend(lines, _short(labels), fontsize=8)
         return _svg(figure)
 
 
 def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     """Where the pixels of each label go: rows sum to 1. The last row and column are background."""
-    names = [*labels, "background"]
+    names = [*_short(labels), "background"]
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.5 * len(names)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
@@ -129,7 +145,7 @@ def splits(train: Sequence[int], valid: Sequence[int], labels: Sequence[str]) ->
         places = np.arange(len(labels))
         axes.barh(places, train, color="#2563eb", label="training")
         axes.barh(places, valid, left=train, color="#ea580c", label="validation")
-        axes.set_yticks(places, labels)
+        axes.set_yticks(places, _short(labels))
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="images")

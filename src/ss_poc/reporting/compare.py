@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 from ..core.errors import ArtifactError
 from ..core.files import read_csv
 from ..core.masks import decode_rle
-from ..core.run import RLE_COLUMNS, RunPaths, read_run
+from ..core.run import RLE_COLUMNS, Run, RunPaths
 from ..core.scores import bootstrap_weights, dice_of_counts, interval, mean_iou
+from ..core.text_table import counted
 
 __all__ = ["NOT_REPEATED", "compare", "compare_command"]
 
@@ -49,31 +51,30 @@ def compare(runs: Sequence[RunPaths]) -> str:
         ArtifactError: fewer than two runs, one not searched, or other classes.
     """
     if len(runs) < 2:
-        raise ArtifactError(f"{len(runs)} run named", "two or more")
-    facts = [read_run(paths) for paths in runs]
+        raise ArtifactError(f"{counted(len(runs), 'run')} named", "two or more")
+    facts = [Run.read(paths) for paths in runs]
     names = [f"{paths.img_dir_name}/{paths.model_name}" for paths in runs]
-    if len({tuple(fact["data"]["labels"]) for fact in facts}) > 1:
+    if len({tuple(fact.data.labels) for fact in facts}) > 1:
         raise ArtifactError("the runs know other classes: " + "; ".join(
-            f"{name}: {', '.join(fact['data']['labels'])}" for name, fact in zip(names, facts, strict=True)),
+            f"{name}: {', '.join(fact.data.labels)}" for name, fact in zip(names, facts, strict=True)),
             "runs of the same classes")
     lines = ["runs: " + ", ".join(names), "", "what differs"]
     lines += _differences([_flat(fact) for fact in facts], names) or ["  nothing"]
-    scores = [_image_scores(paths, fact["data"]["labels"]) for paths, fact in zip(runs, facts, strict=True)]
+    scores = [_image_scores(paths, fact.data.labels) for paths, fact in zip(runs, facts, strict=True)]
     shared = sorted(set.intersection(*(set(score) for score in scores)))
-    lines += ["", f"scores on the {len(shared)} images that all of them validate"
+    lines += ["", f"scores on the {counted(len(shared), 'image')} that all of them validate"
               + ("" if shared else ": none, so nothing can be compared; train with the same --seed")]
     if shared:
         lines += _score_lines([{name: score[name] for name in shared} for score in scores], names,
-                              facts[0]["data"]["labels"])
+                              facts[0].data.labels)
     return "\n".join(lines)
 
 
-def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
-    data = run["data"]
-    engine = {"engine": run["engine"]} if "engine" in run else {}
-    settings = {name: "-" if value is None else value for name, value in run["config"].items()}
-    return {**settings, "data.fingerprint": data["fingerprint"][:12], "data.images": data["images"],
-            **{f"versions.{name}": value for name, value in run["versions"].items()}, **engine}
+def _flat(run: Run) -> dict[str, Any]:
+    engine = {"engine": run.engine} if run.engine else {}
+    settings = {name: "-" if value is None else value for name, value in dataclasses.asdict(run.config).items()}
+    return {**settings, "data.fingerprint": run.data.fingerprint[:12], "data.images": run.data.images,
+            **{f"versions.{name}": value for name, value in run.versions.items()}, **engine}
 
 
 def _differences(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:

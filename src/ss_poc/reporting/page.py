@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import dataclasses
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +16,18 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ..core.config import ReportConfig, TrainConfig
+from ..core.config import ReportConfig
 from ..core.files import write_text
 from ..core.run import Run, RunPaths
 from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
 from ..core.settings import from_flags
+from ..core.text_table import counted
 from ..data.dataset import Dataset, Sample, load_trained
 from ..inference.predictor import Predictor
 from . import charts
-from .compare import NOT_REPEATED, compare_command
+from .compare import compare_command
 from .evidence import Evidence, Looked, gather
+from .repeat import repeat_commands
 
 __all__ = ["main", "report"]
 
@@ -73,7 +73,8 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
         "engine": run.engine or predictor.engine, "cards": _cards(evidence, labels),
         "images": len(evidence.images), "suspects": [_suspect(item, labels) for item in
                                                      evidence.suspects[:MOST_SUSPECTS]],
-        "suspect_count": len(evidence.suspects), "commands": _commands(run, paths),
+        "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
+        "run_folder": f"{paths.result.name}/", "counted": counted,
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 
@@ -176,14 +177,3 @@ def _suspect(item: Any, labels: Sequence[str]) -> dict[str, Any]:
 
 def _data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-
-
-def _commands(run: Run, paths: RunPaths) -> list[str]:
-    """The commands that repeat a run: everything the recipe chose is named."""
-    defaults = dataclasses.asdict(TrainConfig())
-    flags = [word for name, value in dataclasses.asdict(run.config).items()
-             if name not in NOT_REPEATED and value != defaults[name]
-             for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
-    named = ["--result", str(paths.result), "--img_dir_name", paths.img_dir_name, "--model_name", paths.model_name]
-    stages = [["train", *flags], *([name, *named] for name in ("export", "post_processing", "optimise", "report"))]
-    return [shlex.join(["python", "-m", f"ss_poc.{stage[0]}", *stage[1:]]) for stage in stages]

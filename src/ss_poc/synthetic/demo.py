@@ -20,6 +20,7 @@ from ..core.errors import ArtifactError
 from ..core.files import atomic_path, read_json, remove_leftovers_of
 from ..core.masks import polygons_to_mask
 from ..core.settings import check_bounds, from_flags, setting
+from ..core.text_table import counted
 from .steel import CLASSES, SIZE_HW, draw_photograph
 
 __all__ = ["main", "make_demo"]
@@ -91,7 +92,8 @@ def _is_demo(folder: Path) -> bool:
     if not whole:
         raise ArtifactError(f"{folder} is there already, and is no whole demo set", "a folder that is new or empty",
                             "give another one with --out, or move this one away; nothing in it was touched")
-    print(f"using the demo set in {folder}: {len(names)} pictures, seed {about.get('seed')}; remove it to get another")
+    print(f"using the demo set in {folder}: {counted(len(names), 'picture')}, seed {about.get('seed')}; remove it to "
+          "get another")
     return True
 
 
@@ -115,7 +117,7 @@ def make_demo(folder: Path, images: int = 160, seed: int = 0) -> Path:
         with atomic_path(folder) as temporary:
             _write(temporary, folder.name, images, seed)
             _is_demo(folder)  # an error where somebody has put something there meanwhile
-        print(f"drew {images} pictures into {folder}")
+        print(f"drew {counted(images, 'picture')} into {folder}")
     return folder / ".exports" / JSON_NAME
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..core.config import TrainConfig
 from ..core.run import RunPaths
 from ..core.settings import from_flags
+from ..core.text_table import counted
 from ..data.split import workpiece_of
 from .folder import finish_replacing
 from .plan import Plan, make_plan
@@ -72,11 +73,11 @@ def _say(plan: Plan) -> None:
     if len(dataset.findings) > 10:
         print(f"note: … and {len(dataset.findings) - 10} more; "
               f"python -m ss_poc.data check {config.json_path} {config.img_path} lists all")
-    print(f"{len(split['train'])} images train, {len(split['valid'])} validate; {len(dataset.labels)} classes: "
-          f"{', '.join(dataset.labels)}", flush=True)
+    print(f"{counted(len(split['train']), 'image')} for training, {len(split['valid'])} for validation; "
+          f"{counted(len(dataset.labels), 'class')}: {', '.join(dataset.labels)}", flush=True)
     if config.group:
         _say_workpieces(plan, config.group)
-    limit = f"in {config.budget}" if config.budget else f"for at most {config.epoch} epochs"
+    limit = f"in {config.budget}" if config.budget else f"for at most {counted(config.epoch, 'epoch')}"
     print(f"training {limit}, seed {config.seed}, with\n{table(plan.recipe)}", flush=True)
     _say_head(plan)
     replaced = plan.paths.replaces
@@ -88,8 +89,9 @@ def _say(plan: Plan) -> None:
 def _say_workpieces(plan: Plan, pattern: str) -> None:
     shown = {side: {workpiece_of(name, pattern) for name in names} - {""} for side, names in plan.split.items()}
     alone = sum(not workpiece_of(sample.name, pattern) for sample in plan.dataset.samples)
-    print(f"{len(shown['train'])} workpieces train, {len(shown['valid'])} validate"
-          + (f"; {alone} images whose name shows no workpiece are split one by one" if alone else ""), flush=True)
+    print(f"{counted(len(shown['train']), 'workpiece')} for training, {len(shown['valid'])} for validation"
+          + (f"; split one by one, as the name shows no workpiece: {counted(alone, 'image')}" if alone else ""),
+          flush=True)
 
 
 def _say_head(plan: Plan) -> None:

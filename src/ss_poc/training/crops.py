@@ -79,7 +79,9 @@ class Crops(Batches):
         steps = -(-(count or len(source.samples)) // batch_size)
         super().__init__(source, crop_hw, batch_size, steps, workers or cores())
         self.seed = seed
-        self._own, self._augmentation = augmentation is not None, augmentation or default
+        # A pipeline without steps is falsy, and is the user's wish to change nothing.
+        self._own = augmentation is not None
+        self._augmentation = augmentation if self._own else default
         margin = MARGIN if default is not None and augmentation is None else 1.0
         region_hw = round(self.crop_hw[0] * margin), round(self.crop_hw[1] * margin)
         cutter = Cutter(source, Draws(source, sampling), self.crop_hw, region_hw, seed,

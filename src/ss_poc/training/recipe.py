@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.config import ChosenConfig, TrainConfig, format_size, parse_size
 from ..core.host import cores, free_memory
-from ..core.text_table import text_table
+from ..core.text_table import counted, text_table
 from ..core.tiles import window_count
 from ..data.facts import Survey
 from ..networks.pretrained import pretrained_encoders
@@ -162,13 +162,15 @@ def _scale(config: ChosenConfig, facts: Facts) -> Choice:
     reason = max(wanted, key=lambda key: wanted[key])
     scale = min(1.0, wanted[reason])
     scale = 1.0 if scale > 0.75 else round(scale, 3)  # a little shrinking costs sharpness and gains little
-    why = {"object_width": f"the thinnest tenth of the objects is {survey.object_width:.0f} pixels wide or less",
-           "object_area": f"the smallest tenth of the objects has {survey.object_area:.0f} pixels or less",
+    width, area = (counted(round(value), "pixel") for value in (survey.object_width, survey.object_area))
+    why = {"object_width": f"the thinnest tenth of the objects is {width} wide or less",
+           "object_area": f"the smallest tenth of the objects has {area} or less",
            "image": "objects are large; no smaller than this"}[reason]
     hurried = max(HURRIED_WIDTH / max(survey.object_width, 1.0), HURRIED_SIDE / max(survey.object_area, 1.0)**0.5,
                   (_pixels_a_crop(config, facts.here) / pixels)**0.5)
     if hurried < scale:
-        scale, why = round(hurried, 3), f"{config.budget} on {facts.here.cores} cores is too short for larger images"
+        scale = round(hurried, 3)
+        why = f"{config.budget} on {counted(facts.here.cores, 'core')} is too short for larger images"
     return Choice("scale", "1 (native)" if scale == 1 else f"{scale:g}", why, scale)
 
 
@@ -226,7 +228,7 @@ def _mosaic(config: ChosenConfig, facts: Facts) -> Choice:
 def _strength(config: ChosenConfig, facts: Facts) -> Choice:
     survey = facts.survey
     value = 0.7 if survey.images > 2000 else 1.0
-    return Choice("strength", str(value), f"{survey.images} images" + (", grey" if survey.grey else ", colour")
+    return Choice("strength", str(value), counted(survey.images, "image") + (", grey" if survey.grey else ", colour")
                   + "".join(f", never {what}" for what, free in (("upside down", survey.turnable_v),
                                                                  ("mirrored", survey.turnable_h)) if not free), value)
 
