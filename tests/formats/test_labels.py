@@ -172,6 +172,20 @@ def test_yolo_is_read_with_its_subfolders_and_a_photograph_without_a_txt_is_clea
     assert codes == ["category-unused", "taken-as-clean"]
 
 
+def test_fractions_of_yolo_are_of_the_photograph_as_shown(tmp_path):
+    yolo(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 96x128, shown 128x96 (height x width)
+    turned = tmp_path / "images" / "train" / "p1.jpg"
+    (tmp_path / "images" / "train" / "p1.png").unlink()
+    Image.fromarray(np.full((*SIZE_HW, 3), 7, np.uint8)).save(turned, exif=exif)
+    save(tmp_path / "labels" / "train" / "p1.txt", "0 0 0 1 0 1 0.25 0 0.25\n")  # the upper quarter: 32 of 128 rows
+    dataset, areas, _ = read(tmp_path)
+    sample = next(item for item in dataset.samples if item.name.endswith("p1.jpg"))
+    assert sample.size_hw == (128, 96) and areas[sample.name] == {"scratch": 32 * 96}
+    assert sample.mask(1)[:32].all()
+
+
 def test_boxes_of_yolo_detection_name_no_pixels(tmp_path):
     yolo(tmp_path)
     save(tmp_path / "labels" / "val" / "p2.txt", "1 0.5 0.5 0.1 0.1\n")

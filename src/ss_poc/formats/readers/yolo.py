@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ...core.errors import ArtifactError, ImageError
-from ...core.images import header
+from ...core.images import open_image
 from ..coco import Coco
 from ..coco_rules import Finding, finding, show
 from ..collect import Collected
@@ -49,7 +49,7 @@ def read_yolo(source: Path, photos: Path, findings: list[Finding]) -> Coco:
         if not text:
             findings.append(finding("taken-as-clean", photo.name, "it has no txt; expected one, empty if it is clean"))
         try:
-            size_hw = header(photo)[0]
+            size_hw = open_image(photo).upright_hw  # Ultralytics turns photographs as their EXIF says
         except ImageError as error:
             findings.append(finding("image-unreadable", photo.name, error.what))
             continue
