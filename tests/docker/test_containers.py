@@ -87,9 +87,10 @@ def test_photographs_outside_of_the_project_are_shown_to_the_container(project, 
     outside = project.folder.parent / f"photos {kind}"
     shutil.copytree(project.folder / "coco-annotator/datasets/tiny", outside, dirs_exist_ok=True)
     given = str(outside) if kind == "absolute" else os.path.relpath(outside, project.folder)
-    done = project.run("sh", "trainer.sh", "--img_path", given, "--img_dir_name", kind, *TRAIN[2:], "--epoch", "1")
+    name = ("--img_dir_name", kind, "--model_name", kind)  # v_1 is a version of another data set
+    done = project.run("sh", "trainer.sh", "--img_path", given, *name, *TRAIN[2:], "--epoch", "1")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    kept = json.loads((project.folder / f"result/{kind}/segment/v_1/run.json").read_text())["data"]["img_path"]
+    kept = json.loads((project.folder / f"result/{kind}/segment/{kind}/run.json").read_text())["data"]["img_path"]
     assert kept == given
 
 
