@@ -38,12 +38,12 @@ def shown(page) -> list[dict]:
 
 def test_gallery_filters_by_class_and_by_error(page):
     everything = shown(page)
-    assert everything and page.locator("#count").inner_text() == f"{len(everything)} of {len(everything)} images"
+    assert everything and page.locator("#count").inner_text() == f"images: {len(everything)} of {len(everything)}"
     page.locator("[data-filter=label] button[data-value=pit]").click()
     assert shown(page) == [card for card in everything if "pit" in card["labels"]]
     page.locator("[data-filter=kind] button[data-value=found]").click()
     both = [card for card in everything if "pit" in card["labels"] and card["kind"] == "found"]
-    assert shown(page) == both and page.locator("#count").inner_text() == f"{len(both)} of {len(everything)} images"
+    assert shown(page) == both and page.locator("#count").inner_text() == f"images: {len(both)} of {len(everything)}"
     for group in ("label", "kind"):
         page.locator(f"[data-filter={group}] button[data-value='']").click()
     assert shown(page) == everything

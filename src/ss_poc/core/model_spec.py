@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ArtifactError
-from .files import read_json, sha256_file
+from .files import read_json, sha256_file, write_json
 
-__all__ = ["FULL_DEPTH", "GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec"]
+__all__ = ["FULL_DEPTH", "GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec", "write_spec"]
 
 GRAPH_FILE = "model.onnx"
 SPEC_FILE = "model.json"
@@ -72,6 +72,14 @@ def read_spec(folder: Path) -> ModelSpec:
     for name, expected in {GRAPH_FILE: spec.sha256, **spec.twins}.items():
         _check_digest(folder / name, expected)
     return spec
+
+
+def write_spec(folder: Path, spec: ModelSpec) -> None:
+    """Write the spec into an export folder. What earlier versions do not know is left out where it says nothing new."""
+    values = dataclasses.asdict(spec)
+    if spec.bit_depth == FULL_DEPTH:
+        del values["bit_depth"]
+    write_json(folder / SPEC_FILE, values)
 
 
 def _check_digest(path: Path, expected: str) -> None:

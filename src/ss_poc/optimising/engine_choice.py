@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from ..core.config import ENGINES, OptimiseConfig, Rule
 from ..core.errors import EngineError
-from ..core.files import atomic_path, sha256_file, write_json
+from ..core.files import atomic_path, sha256_file
 from ..core.host import cores
 from ..core.images import resize_image
-from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec, read_spec
+from ..core.model_spec import GRAPH_FILE, ModelSpec, read_spec, write_spec
 from ..core.refine import refine
 from ..core.rules_file import read_rules
 from ..core.run import Run as TrainedRun
@@ -108,7 +108,7 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
                 (folder / file).unlink(missing_ok=True)
         spec = dataclasses.replace(spec, engines=tuple(names), twins={
             file: sha256_file(folder / file) for file in INT8_FILES if (folder / file).is_file()})
-        write_json(folder / SPEC_FILE, spec)
+        write_spec(folder, spec)
     update_run(paths, engines=table, engine=names[0], engine_settings={"engine": engine, "rounds": rounds})
     print("\n" + engine_table(table) + f"\n\nserved by {names[0]}" + (", as you asked" if engine else
           ", the fastest that passed"), flush=True)

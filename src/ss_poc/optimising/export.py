@@ -17,9 +17,9 @@ import numpy as np
 
 from ..core.config import ExportConfig
 from ..core.errors import ModelError
-from ..core.files import atomic_path, sha256_file, write_json
+from ..core.files import atomic_path, sha256_file
 from ..core.images import decode_image, resize_image
-from ..core.model_spec import GRAPH_FILE, SPEC_FILE, ModelSpec
+from ..core.model_spec import GRAPH_FILE, ModelSpec, write_spec
 from ..core.run import Run, RunPaths, update_run
 from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
@@ -63,7 +63,7 @@ def export(paths: RunPaths) -> ModelSpec:
                          tuple(data.category_ids), size_hw,
                          f"{config.architecture}/{run.encoder or default_encoder(config.architecture)}",
                          sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth)
-        write_json(folder / SPEC_FILE, spec)
+        write_spec(folder, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size})
     print(f"exported {paths.best_model().name} → {paths.export / GRAPH_FILE}, "

@@ -16,8 +16,8 @@ from typing import Any
 from ..core.config import DeployConfig
 from ..core.deployed import SERVICE, deploy_folder
 from ..core.errors import ArtifactError
-from ..core.files import atomic_path, read_json, write_json
-from ..core.model_spec import SPEC_FILE, read_spec
+from ..core.files import atomic_path, read_json
+from ..core.model_spec import SPEC_FILE, read_spec, write_spec
 from ..core.rules_file import RULES_JSON, read_rules, write_rules
 from ..core.run import Run, RunPaths
 from ..core.settings import from_flags
@@ -70,7 +70,7 @@ def deploy(paths: RunPaths, root: Path, overwrite: bool = False) -> Path:
         for file in paths.export.iterdir():
             shutil.copy2(file, models / file.name)
         # Runs that were exported by earlier versions have the name of their folder of photographs here.
-        write_json(models / SPEC_FILE, dataclasses.replace(spec, name=paths.img_dir_name))
+        write_spec(models, dataclasses.replace(spec, name=paths.img_dir_name))
         write_rules(models / RULES_JSON, rules)
         if paths.operating_point.is_file():
             shutil.copy2(paths.operating_point, models)
