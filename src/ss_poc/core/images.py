@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .files import atomic_path
 from .model_spec import FULL_DEPTH
 
 __all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
-           "find_images", "header", "open_image", "resize_image", "save_image", "turn"]
+           "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
 # MPO opens through JPEG's factory; naming it here makes Pillow raise KeyError for whatever is no JPEG.
@@ -278,18 +278,25 @@ def find_images(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     try:
-        if path.is_dir():
-            candidates = list(path.rglob("*"))
-        else:
-            candidates = list(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+        candidates = path.rglob("*") if path.is_dir() else \
+            Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
+        found = _images_among(candidates, path)
     except ValueError:  # such as "a**", which is no pattern
-        candidates = []
-    found = sorted(item for item in candidates
-                   if item.suffix.lower() in SUFFIXES and item.is_file() and not _is_hidden(item, path))
+        found = []
     if not found:
         raise ImageError(f"no images at {source!r}", f"a file, folder or glob of {', '.join(SUFFIXES)}",
                          "check the path")
     return found
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Image files of a folder and its subfolders; sorted, hidden ones left out. There may be none."""
+    return _images_among(folder.rglob("*"), folder)
+
+
+def _images_among(candidates: Iterable[Path], source: Path) -> list[Path]:
+    return sorted(item for item in candidates
+                  if item.suffix.lower() in SUFFIXES and item.is_file() and not _is_hidden(item, source))
 
 
 def _is_hidden(item: Path, source: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ from .model_spec import FULL_DEPTH
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
-__all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "find_json",
-           "read_run", "update_run"]
+__all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "exports_of",
+           "find_json", "newest", "read_run", "update_run"]
 
 Section = TypeVar("Section")
 
@@ -111,13 +111,21 @@ def find_json(img_path: Path) -> Path:
     Raises:
         ArtifactError: there is none.
     """
-    exports = [path for path in img_path.glob(".exports/*.json") if not path.name.startswith(".")]  # those half-written
-    found = sorted([*exports, *img_path.glob("_annotations.coco.json")],
-                   key=lambda path: (path.stat().st_mtime_ns, path.name))
+    found = newest([*exports_of(img_path), *img_path.glob("_annotations.coco.json")])
     if not found:
         raise ArtifactError(f"no COCO json in {img_path / '.exports'}", "at least one export of your labels",
                             "export the labels in the annotator, or set json_path")
-    return found[-1]
+    return found
+
+
+def exports_of(img_path: Path) -> list[Path]:
+    """The `.exports/*.json` of a data set folder, but for those half-written."""
+    return [path for path in img_path.glob(".exports/*.json") if not path.name.startswith(".")]
+
+
+def newest(files: Iterable[Path]) -> Path | None:
+    """The file that was written last; None where there is none."""
+    return max(files, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
 @dataclass(frozen=True)

@@ -366,11 +366,7 @@ def _inside(paths: Iterable[Path], root: Path) -> list[str]:
 
 
 def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
-    try:
-        names = [path.relative_to(root).as_posix() for path in images.find_images(str(root))]
-    except ImageError:
-        return []
-    left = [name for name in names if name not in named]
+    left = [name for name in _inside(images.images_below(root), root) if name not in named]
     return [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
 
 

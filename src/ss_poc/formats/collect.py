@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..core.errors import ArtifactError
+from ..core.files import read_json
+from ..core.masks import encode_rle
 from .coco import Annotation, Category, Coco, ImageEntry
+from .coco_rules import Finding, finding
 
-__all__ = ["Collected", "circle", "ellipse", "flat", "rectangle"]
+__all__ = ["Collected", "circle", "ellipse", "flat", "pasted", "rectangle", "whole_jsons"]
 
 # Corners of the polygon that stands for a circle or an ellipse: its area is 0.2 % too small.
 CORNERS = 64
@@ -83,6 +88,25 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float
     points = np.stack([float(x) + across * np.cos(turn) - down * np.sin(turn),
                        float(y) + across * np.sin(turn) + down * np.cos(turn)], axis=1)
     return [points.round(3).ravel().tolist()]
+
+
+def pasted(piece: np.ndarray, left: int, top: int, size_hw: Sequence[int]) -> dict[str, Any]:
+    """Return the RLE of a mask that is `piece`, (h, w) bool, with its upper left corner at (left, top), else empty."""
+    whole = np.zeros((int(size_hw[0]), int(size_hw[1])), bool)
+    target = whole[top:top + piece.shape[0], left:left + piece.shape[1]]
+    target |= piece[:target.shape[0], :target.shape[1]]
+    return encode_rle(whole)
+
+
+def whole_jsons(paths: Iterable[Path], findings: list[Finding]) -> Iterator[tuple[Path, Any]]:
+    """Yield each file with what it holds; damaged ones are appended to `findings`, and do not stop the others."""
+    for path in paths:
+        try:
+            value = read_json(path)
+        except ArtifactError as error:
+            findings.append(finding("file-unreadable", path.name, error.what))
+            continue
+        yield path, value
 
 
 def flat(points: Iterable[Sequence[float]]) -> list[float]:

@@ -6,13 +6,13 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from ..core.images import SUFFIXES
+from ..core.images import SUFFIXES, images_below
 from .coco import ImageEntry
 from .coco_rules import Problem
 
@@ -119,7 +119,9 @@ class Photographs:
     @cached_property
     def names(self) -> list[str]:
         """Posix paths in the folder of all photographs, hidden ones left out."""
-        return sorted(_visible(self.root))
+        # A link may lead out of the folder.
+        return sorted(path.relative_to(self.root).as_posix() for path in images_below(self.root)
+                      if not path.is_symlink())
 
     @cached_property
     def _names(self) -> dict[str, dict[str, list[str]]]:
@@ -129,16 +131,6 @@ class Photographs:
             for spelling, as_spelt in SPELLINGS:
                 found[spelling].setdefault(as_spelt(PurePosixPath(name).name), []).append(name)
         return found
-
-
-def _visible(root: Path) -> Iterator[str]:
-    """Photographs below a folder by their posix path in it; no link leads out, no hidden folder in."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(folder, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not path.is_symlink():
-                yield path.relative_to(root).as_posix()
 
 
 def _shared(asked: list[str], steps: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import ArtifactError
 from ..core.files import read_json
+from ..core.run import exports_of, newest
 from .coco import Coco, read_coco
 from .coco_rules import Finding, finding
 from .readers.cvat_xml import is_cvat_xml, read_cvat_xml
@@ -67,10 +68,9 @@ def find_labels(source: Path) -> LabelSource:
         # A json that is none of the others is checked as COCO, which says what is wrong with it.
         found = [item for item in (_file(source, COCO),) if item]
     else:
-        exports = [path for path in source.glob(".exports/*.json") if not path.name.startswith(".")]
-        if exports:
-            newest = max(exports, key=lambda path: (path.stat().st_mtime_ns, path.name))
-            return LabelSource(COCO, newest, "the newest export of the annotator")
+        export = newest(exports_of(source))
+        if export:
+            return LabelSource(COCO, export, "the newest export of the annotator")
         found = list(_folder(source))
     kinds = {item.kind for item in found}
     if len(kinds) > 1:

@@ -137,14 +137,16 @@ def _on_gpu(onnxruntime: Any, path: Path, options: Any) -> Any:
         session = onnxruntime.InferenceSession(path, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors have no common public base
         found = CUDA_FAILURE.search(str(error))
-        raise EngineError(f"{CUDA_ENGINE} cannot be used: no GPU answers" + (f" ({found[1].strip()})" if found else ""),
-                          f"the driver {LEAST_DRIVER} or newer",
-                          "see that nvidia-smi works where this runs") from error
+        raise _no_gpu(f" ({found[1].strip()})" if found else "") from error
     if provider not in session.get_providers():  # it falls back to the processor without a word
-        raise EngineError(f"{CUDA_ENGINE} cannot be used: no GPU answers", f"the driver {LEAST_DRIVER} or newer",
-                          "see that nvidia-smi works where this runs")
+        raise _no_gpu()
     session.enable_fallback()  # a GPU that fails later leaves the work to the processor
     return session
+
+
+def _no_gpu(reason: str = "") -> EngineError:
+    return EngineError(f"{CUDA_ENGINE} cannot be used: no GPU answers{reason}", f"the driver {LEAST_DRIVER} or newer",
+                       "see that nvidia-smi works where this runs")
 
 
 def _one_of_each(path: Path, inputs: int, outputs: int) -> None:

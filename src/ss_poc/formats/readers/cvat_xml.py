@@ -10,10 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...core.errors import ArtifactError
-from ...core.masks import encode_rle
 from ..coco import Coco
 from ..coco_rules import Finding
-from ..collect import Collected, ellipse, rectangle
+from ..collect import Collected, ellipse, pasted, rectangle
 
 __all__ = ["is_cvat_xml", "read_cvat_xml"]
 
@@ -99,10 +98,7 @@ def _mask(shape: Mapping[str, str], size_hw: tuple[int, int]) -> Any:
     if sum(runs) != width * height:
         raise ValueError(f"the runs of a mask sum to {sum(runs)}, its box has {width * height} pixels")
     piece = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-    whole = np.zeros(size_hw, bool)
-    target = whole[top:top + height, left:left + width]
-    target |= piece[:target.shape[0], :target.shape[1]]
-    return encode_rle(whole)
+    return pasted(piece, left, top, size_hw)
 
 
 SHAPES: Mapping[str, Callable[[Mapping[str, str], tuple[int, int]], Any]] = {

@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...core.errors import ArtifactError
-from ...core.files import read_json
-from ...core.masks import encode_rle
 from ..coco import Coco
-from ..coco_rules import Finding, finding, show
-from ..collect import Collected, circle, flat, rectangle
+from ..coco_rules import Finding, show
+from ..collect import Collected, circle, flat, pasted, rectangle, whole_jsons
 
 __all__ = ["is_labelme", "read_labelme"]
 
@@ -38,12 +35,7 @@ def read_labelme(source: Path, photos: Path, findings: list[Finding]) -> Coco:
     """
     del photos
     found = Collected()
-    for path in [source] if source.is_file() else sorted(source.rglob("*.json")):
-        try:
-            value = read_json(path)
-        except ArtifactError as error:
-            findings.append(finding("file-unreadable", path.name, error.what))
-            continue
+    for path, value in whole_jsons([source] if source.is_file() else sorted(source.rglob("*.json")), findings):
         if is_labelme(value):
             _add(found, value, path.parent.relative_to(source) if source.is_dir() else Path())
     return found.coco()
@@ -84,8 +76,4 @@ def _mask(shape: Mapping[str, Any], size_hw: tuple[Any, Any]) -> dict[str, Any]:
     (left, top), _ = shape["points"]
     with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as picture:
         piece = np.array(picture) > 0
-    whole = np.zeros((int(size_hw[0]), int(size_hw[1])), bool)
-    top, left = int(top), int(left)
-    target = whole[top:top + piece.shape[0], left:left + piece.shape[1]]
-    target |= piece[:target.shape[0], :target.shape[1]]
-    return encode_rle(whole)
+    return pasted(piece, int(left), int(top), size_hw)

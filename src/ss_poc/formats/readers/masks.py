@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ...core.errors import ArtifactError, ImageError
-from ...core.images import SUFFIXES, header, turn
+from ...core.images import header, images_below, turn
 from ...core.masks import encode_rle
 from ..coco import Coco
 from ..coco_rules import Finding, Problem, finding
@@ -37,7 +37,7 @@ MOST_CLASSES = 64
 def find_masks(folder: Path) -> Path | None:
     """Return the folder that holds masks by its name, `folder` itself or one in it, if there is one."""
     places = [*(folder / name for name in FOLDERS), *([folder] if folder.name in FOLDERS else ())]
-    return next((place for place in places if place.is_dir() and any(_pictures(place))), None)
+    return next((place for place in places if place.is_dir() and images_below(place)), None)
 
 
 def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
@@ -55,7 +55,7 @@ def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
     by_label = source.name == "ground_truth"
     shown = {name: _key(PurePosixPath(name)) for name in _pictures(photos) if source not in (photos / name).parents}
     masks: dict[str, list[Path]] = {name: [] for name in shown if by_label and "good" in PurePosixPath(name).parts}
-    files = list(_pictures(source))
+    files = _pictures(source)
     for name in files:
         try:
             masks.setdefault(_photo_of(name, shown), []).append(source / name)
@@ -97,12 +97,9 @@ def _named(photographs: Sequence[_Photo], colors: Mapping[tuple[int, ...], str],
     return found.coco()
 
 
-def _pictures(folder: Path) -> Iterator[str]:
-    """Posix paths of the pictures below a folder, hidden ones left out."""
-    for path in sorted(folder.rglob("*")):
-        steps = path.relative_to(folder).parts
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not any(step.startswith(".") for step in steps):
-            yield path.relative_to(folder).as_posix()
+def _pictures(folder: Path) -> list[str]:
+    """Posix paths of the pictures below a folder."""
+    return [path.relative_to(folder).as_posix() for path in images_below(folder)]
 
 
 def _key(name: PurePosixPath) -> tuple[str, ...]:

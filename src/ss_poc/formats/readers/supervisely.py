@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...core.errors import ArtifactError
 from ...core.files import read_json
 from ...core.masks import encode_rle, polygons_to_mask
 from ..coco import Coco
-from ..coco_rules import Finding, finding, show
-from ..collect import Collected, flat, rectangle
+from ..coco_rules import Finding, show
+from ..collect import Collected, flat, pasted, rectangle, whole_jsons
 
 __all__ = ["is_supervisely", "read_supervisely"]
 
@@ -39,12 +38,7 @@ def read_supervisely(source: Path, photos: Path, findings: list[Finding]) -> Coc
     """
     del photos
     found = Collected(_colors(source / "meta.json"))
-    for path in sorted(source.rglob("ann/*.json")):
-        try:
-            value = read_json(path)
-        except ArtifactError as error:
-            findings.append(finding("file-unreadable", path.name, error.what))
-            continue
+    for path, value in whole_jsons(sorted(source.rglob("ann/*.json")), findings):
         if is_supervisely(value):
             size_hw = int(value["size"]["height"]), int(value["size"]["width"])
             place = path.relative_to(source).parent.parent / "img" / path.name.removesuffix(".json")
@@ -88,7 +82,4 @@ def _bitmap(value: Mapping[str, Any], size_hw: tuple[int, int]) -> dict[str, Any
         piece = np.array(picture)
     piece = piece[..., -1] > 0 if piece.ndim == 3 else piece > 0
     left, top = (int(number) for number in value["origin"])
-    whole = np.zeros(size_hw, bool)
-    target = whole[top:top + piece.shape[0], left:left + piece.shape[1]]
-    target |= piece[:target.shape[0], :target.shape[1]]
-    return encode_rle(whole)
+    return pasted(piece, left, top, size_hw)
