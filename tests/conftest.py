@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,22 @@ def draw_set(folder: Path, count: int) -> Path:
     return path
 
 
+def made_once(factory: pytest.TempPathFactory, folder: Path, make: Callable[[], object]) -> None:
+    """Let the first of the test processes that need a folder make it, and give a copy to the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        make()
+        return
+    kept = factory.getbasetemp().parent / "made_once" / folder.relative_to(folder.parents[2])
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.is_dir():
+            shutil.copytree(kept, folder, symlinks=True)
+        else:
+            make()
+            shutil.copytree(folder, kept, symlinks=True)
+
+
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny set."""
@@ -97,22 +113,29 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(labelled: Path) -> RunPaths:
+def run(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     """A run on the tiny set: trained, exported and searched."""
     here = labelled.parent
-    names = ("--img_dir_name", "tiny", "--model_name", "v_1")
-    stage("train", "--img_path", "tiny", "--epoch", "12", "--batch_size", "4", "--lr", "0.005", *names, cwd=here)
-    stage("export", *names, cwd=here)
-    stage("post_processing", *names, cwd=here)
-    return RunPaths(here / "result", "tiny", "v_1")
+    paths = RunPaths(here / "result", "tiny", "v_1")
+
+    def make() -> None:
+        names = ("--img_dir_name", "tiny", "--model_name", "v_1")
+        stage("train", "--img_path", "tiny", "--epoch", "12", "--batch_size", "4", "--lr", "0.005", *names, cwd=here)
+        stage("export", *names, cwd=here)
+        stage("post_processing", *names, cwd=here)
+
+    made_once(tmp_path_factory, paths.folder, make)
+    return paths
 
 
 @pytest.fixture(scope="session")
-def bento(run: RunPaths) -> Path:
+def bento(run: RunPaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Bento of the tiny run."""
     here = run.result.parent
-    stage("bento_deploy", "--img_dir_name", "tiny", "--model_name", "v_1", cwd=here)
-    return here / "deploy" / "KerasSegmentationService" / "segment" / "v_1"
+    folder = here / "deploy" / "KerasSegmentationService" / "segment" / "v_1"
+    made_once(tmp_path_factory, folder,
+              lambda: stage("bento_deploy", "--img_dir_name", "tiny", "--model_name", "v_1", cwd=here))
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from clones import clone_into
+from served import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 # Running the tests from inside the tests would never end; tests/browser/test_labelling_page.py labels.
@@ -48,20 +48,27 @@ def clone(tmp_path: Path):
     subprocess.run(["sh", "server.sh", "stop"], cwd=folder, capture_output=True, timeout=60)
 
 
-@pytest.mark.slow
-def test_commands_of_the_readme_work_as_written(clone, tmp_path):
+@pytest.fixture
+def port(monkeypatch) -> str:
+    """The README's port, or a free one where somebody serves on it already."""
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 8892)) == 0:
-            pytest.skip("port 8892, which the README uses, is taken on this machine")
+        found = str(free_port()) if probe.connect_ex(("127.0.0.1", 8892)) == 0 else "8892"
+    monkeypatch.setenv("PORT", found)
+    monkeypatch.setenv("epoch", "2")
+    return found
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme_work_as_written(port, clone, tmp_path):
     out = tmp_path / "out"
     for block in blocks("README.md"):
         if block in NOT_RUN:
             continue
         with out.open("w") as file:  # not a pipe: a served model would hold it open
             # Minutes of training show no more about the command than seconds of it.
-            done = subprocess.run(["sh", "-e"], input=block.replace("budget=2m", "budget=20s"), text=True, cwd=clone,
-                                  stdout=file, timeout=400, stderr=subprocess.STDOUT,
-                                  env={**os.environ, "epoch": "2", "PORT": "8892"})
+            typed = block.replace("budget=2m", "budget=20s").replace(":8892/", f":{port}/")
+            done = subprocess.run(["sh", "-e"], input=typed, text=True, cwd=clone, stdout=file, timeout=400,
+                                  stderr=subprocess.STDOUT)
         assert done.returncode == 0, f"{block}\n{out.read_text()[-3000:]}"
         if block.startswith("sh train_serve.sh"):
             shown = out.read_text()

@@ -210,16 +210,26 @@ def test_run_killed_between_best_model_and_checkpoint_resumes(labelled):
     assert not (paths.model / "model_3_0.0000.keras").exists() and not list(paths.model.glob(".*"))
 
 
-def test_resume_of_a_changed_data_set_or_changed_settings_is_refused(labelled, tmp_path):
+@pytest.fixture
+def interrupted(whole, labelled, tmp_path) -> RunPaths:
+    """A copy of the whole run, as if it had been ended from outside, and of its photographs."""
     shutil.copytree(labelled, tmp_path / "tiny")
-    stage("train", *FLAGS, "--epoch", "1", "--model_name", "v", cwd=tmp_path)
-    paths = RunPaths(tmp_path / "result", "tiny", "v")
+    paths = RunPaths(tmp_path / "result", "tiny", "whole")
+    shutil.copytree(whole.folder, paths.folder)
     paths.run_json.write_text(json.dumps({**read_run(paths), "status": "started"}))
-    other = stage("train", *FLAGS, "--epoch", "1", "--lr", "0.5", "--model_name", "v", "--resume", cwd=tmp_path,
-                  check=False)
+    return paths
+
+
+def resumed(paths: RunPaths, *flags: str) -> subprocess.CompletedProcess[str]:
+    return stage("train", *FLAGS, "--model_name", "whole", "--resume", *flags, cwd=paths.result.parent, check=False)
+
+
+def test_resume_of_a_changed_data_set_or_changed_settings_is_refused(interrupted):
+    other = resumed(interrupted, "--lr", "0.5")
     assert other.returncode == 2 and "lr: was 0.004, is 0.5" in other.stderr
-    shutil.copy(tmp_path / "tiny" / "01.png", tmp_path / "tiny" / "02.png")
-    changed = stage("train", *FLAGS, "--epoch", "1", "--model_name", "v", "--resume", cwd=tmp_path, check=False)
+    photos = interrupted.result.parent / "tiny"
+    shutil.copy(photos / "01.png", photos / "02.png")
+    changed = resumed(interrupted)
     assert changed.returncode == 1 and "have changed" in changed.stderr
 
 
@@ -231,14 +241,11 @@ def test_the_part_that_validates_is_that_of_the_start_unless_another_is_named(la
         as_started(run, TrainConfig(valid=0.4), dataset)
 
 
-def test_resume_of_a_run_of_another_version_is_refused(labelled):
-    stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", cwd=labelled.parent)
-    paths = RunPaths(labelled.parent / "result", "tiny", "early")
-    run = {**read_run(paths), "status": "started"}
+def test_resume_of_a_run_of_another_version_is_refused(interrupted):
+    run = read_run(interrupted)
     del run["config"]["optimizer"]
-    paths.run_json.write_text(json.dumps(run))
-    again = stage("train", *FLAGS, "--epoch", "1", "--model_name", "early", "--resume", cwd=labelled.parent,
-                  check=False)
+    interrupted.run_json.write_text(json.dumps(run))
+    again = resumed(interrupted)
     assert again.returncode == 1 and "did not know optimizer" in again.stderr and "--overwrite" in again.stderr
 
 

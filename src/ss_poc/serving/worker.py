@@ -30,6 +30,9 @@ KEEP_ALIVE, HEAD_SECONDS = 30, 15
 # Seconds in which connections that were accepted may still send a request, the last on it, while the worker leaves;
 # more where others serve in its place: nobody waits for it, and a client about to ask again finds it still open.
 SETTLE, LINGER = 1.0, 10.0
+# Looks in a row that must find no connection: what was accepted becomes one only some turns of the event loop later,
+# however long a turn takes on a busy machine.
+QUIET_LOOKS = 10
 
 
 class _Protocol(HttpToolsProtocol):
@@ -81,9 +84,10 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         until = time.monotonic() + (LINGER if self._life.replaced else SETTLE)
-        await asyncio.sleep(0.05)  # what was accepted a moment ago is not among the connections yet
-        while self.server_state.connections and time.monotonic() < until:
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < until:
             await asyncio.sleep(0.02)
+            quiet = 0 if self.server_state.connections else quiet + 1
         await super().shutdown(sockets)
 
 
