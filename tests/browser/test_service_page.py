@@ -66,6 +66,12 @@ def test_a_picked_photograph_is_shown_with_verdict_areas_and_objects(page, serve
     assert pixels(page).shape == (64, 96, 3)
 
 
+def test_it_says_whose_model_and_which_version_is_served(page):
+    told = dict(zip(page.locator("#card dt").all_text_contents(), page.locator("#card dd").all_text_contents(),
+                    strict=True))
+    assert told["data set"] == "tiny" and told["version"] == "v_1"
+
+
 def test_classes_are_toggled_and_sliders_act_without_another_request(page, labelled):
     pick(page, labelled)
     asked, before = posts(page), pixels(page)

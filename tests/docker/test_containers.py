@@ -84,7 +84,7 @@ def test_a_typo_is_said_before_any_container_is_started(project):
 
 @pytest.mark.parametrize("kind", ["absolute", "relative"])
 def test_photographs_outside_of_the_project_are_shown_to_the_container(project, trained, tmp_path, kind):
-    outside = project.folder.parent / f"photos {kind}"
+    outside = project.folder.parent / f"photos, {kind}"
     shutil.copytree(project.folder / "coco-annotator/datasets/tiny", outside, dirs_exist_ok=True)
     given = str(outside) if kind == "absolute" else os.path.relpath(outside, project.folder)
     name = ("--img_dir_name", kind, "--model_name", kind)  # v_1 is a version of another data set
@@ -236,10 +236,9 @@ def test_versions_are_exchanged_inside_without_a_failed_request(project, served,
     shutil.copytree(project.folder / "result/tiny/segment/v_1", project.folder / "result/tiny/segment/v_2")
     project.own()
     packaged = docker("run", "--rm", "--user", f"{USER}:{USER}", "--env", "PYTHONPATH=src",
-                      "--mount", f"type=bind,source={project.folder}/result,target=/app/result",
-                      "--mount", f"type=bind,source={project.folder}/deploy,target=/app/deploy",
-                      "--mount", f"type=bind,source={project.folder}/coco-annotator/datasets,"
-                                 "target=/app/coco-annotator/datasets,readonly",
+                      "--volume", f"{project.folder}/result:/app/result",
+                      "--volume", f"{project.folder}/deploy:/app/deploy",
+                      "--volume", f"{project.folder}/coco-annotator/datasets:/app/coco-annotator/datasets:ro",
                       "--entrypoint", ".venv/bin/python", "ss-poc-trainer:cpu", "-m", "ss_poc.bento_deploy",
                       "--img_dir_name", "tiny", "--model_name", "v_2")
     assert "packaged" in packaged
@@ -309,8 +308,15 @@ def test_a_bundle_comes_up_on_a_host_that_has_nothing_else(project, trained, pho
     file = project.folder / "ss-poc-v_1.tar.gz"
     docker("image", "rm", "-f", "ss-poc-serve:v_1")
     (project.folder / "deploy").rename(project.folder / "deploy-before")
+    models = project.folder / "deploy/KerasSegmentationService/segment/v_1/models"
+    models.mkdir(parents=True)
+    (models / "model.json").write_text('{\n "name": "bolts",\n "version": "v_1"\n}')
+    project.own()
     try:
-        loaded = project.run("sh", "server.sh", "load", file.name)
+        refused = project.run("sh", "server.sh", "load", file.name)
+        assert refused.returncode == 1 and "has a version v_1 of the data set bolts" in refused.stderr
+        assert [path.name for path in models.iterdir()] == ["model.json"]
+        loaded = project.run("sh", "server.sh", "load", file.name, OVERWRITE="yes")
         assert loaded.returncode == 0, loaded.stdout + loaded.stderr
         assert ask("/predict", photo)[0] == 200
         assert (project.folder / "deploy/KerasSegmentationService/segment/v_1/bento.yaml").is_file()

@@ -93,8 +93,8 @@ def test_the_training_image_lacks_the_driver_alone_and_trains_on_the_cpu(project
                    "print(tf.test.is_built_with_cuda(), tf.config.list_physical_devices('GPU'))")
     assert built.splitlines()[-1] == "True []"
     folder = "/app/coco-annotator/datasets/tiny"
-    told = docker("run", "--name", container, "--user", "0", "--mount",
-                  f"type=bind,source={project.folder}/coco-annotator/datasets,target=/app/coco-annotator/datasets,readonly",
+    told = docker("run", "--name", container, "--user", "0", "--volume",
+                  f"{project.folder}/coco-annotator/datasets:/app/coco-annotator/datasets:ro",
                   "ss-poc-trainer:gpu-test", "--img_path", folder, "--budget", "60s")
     assert "6/6 bento_deploy" in told and "epoch 2" in told
 

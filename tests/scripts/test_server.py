@@ -56,7 +56,8 @@ if os.environ.get("BREAK") or (bento / "bad").is_file():
     sys.exit("a broken model")
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(bento.name.encode())
+        name = "" if bento.name == "v_1" else ', "name":"bolts"'
+        self.send_response(200); self.end_headers(); self.wfile.write(f'{{"ready":true{name}}}'.encode())
 class Server(http.server.ThreadingHTTPServer):
     def __init__(self, listening):
         super().__init__(("", 0), Handler, bind_and_activate=False)
@@ -71,7 +72,7 @@ server.serve_forever()
 
 @pytest.fixture
 def served(project, tmp_path):
-    """A project whose workers are a stand-in: a web server that answers /readyz with its version."""
+    """A project whose workers are a stand-in: a web server that answers /readyz; v_1 has no name yet."""
     for name in ("v_1", "v_2"):
         folder = project / "deploy/KerasSegmentationService/segment" / name
         (folder / "src").mkdir(parents=True, exist_ok=True)
@@ -107,6 +108,7 @@ def test_server_starts_is_seen_and_stops(served):
     started = served("start")
     assert started.returncode == 0 and "version v_1 is served: http://127.0.0.1:" in started.stdout
     assert served("status").returncode == 0
+    assert "data set" not in served("status").stdout, "models packaged earlier have no name"
     assert "served already" in served("start").stdout
     assert served("stop").returncode == 0 and served("status").returncode == 3
     assert "nothing is served" in served("stop").stdout
@@ -120,6 +122,7 @@ def test_another_version_takes_over_and_rollback_goes_back(served):
     assert served("rollback").returncode == 0 and "version v_1" in served("status").stdout
     assert served("deploy", "v_2").returncode == 0 and "version v_2" in served("status").stdout
     assert "served already" in served("deploy", "v_2").stdout
+    assert "data set: bolts\n" in served("status").stdout
     assert (served.project / f"deploy/.server/{served.port}/pid").read_text() == pid
 
 
