@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import stage
+from conftest import log_of, stage
 
 from ss_poc.core.config import ExportConfig, OptimiseConfig, ReportConfig, SearchConfig, TrainConfig
 from ss_poc.core.run import Run, RunPaths, update_run
@@ -72,6 +72,16 @@ def test_the_search_and_the_report_that_are_printed_run_and_give_the_same(search
     assert "report.html" in names and names == sorted(path.name for path in again.valid.iterdir())
     for path in searched.valid.glob("*.[cj]s*"):
         assert (again.valid / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+def test_all_that_is_printed_runs_in_its_order_and_the_training_ends_with_the_same_scores(searched, commands):
+    again = dataclasses.replace(searched, model_name="v_1_again")
+    shutil.rmtree(again.folder, ignore_errors=True)
+    for name, flags in commands.items():
+        stage(name, *flags, cwd=searched.result.parent)
+    assert [row[:-1] for row in log_of(again)] == [row[:-1] for row in log_of(searched)]
+    assert Run.read(again).engine_settings["engine"] == "openvino" and (again.valid / "report.html").is_file()
 
 
 def test_a_run_of_an_earlier_version_is_searched_for_the_same_verdict(searched):
