@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .errors import ModelError
 
-__all__ = ["cores", "free_memory", "give_memory_back", "require_processor", "share_cores"]
+__all__ = ["cores", "free_memory", "give_memory_back", "memory_limit", "memory_used", "require_processor",
+           "share_cores"]
 
 # On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
 FEW_CORES = 2
@@ -72,6 +73,18 @@ def free_memory() -> int:
             files = int(counts[counts.index(idle) + 1]) if idle in counts else 0
             free = min(free, max(0, int(most[0]) - int(taken[0]) + files))
     return free
+
+
+def memory_limit() -> int:
+    """Bytes this process may use at most: the container's limit, or where there is none the machine's memory."""
+    limits = [*_words("memory.max"), *_words("memory/memory.limit_in_bytes")]
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([whole, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def memory_used() -> int:
+    """Bytes of memory this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _words(name: str) -> list[str]:

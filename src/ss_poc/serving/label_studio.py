@@ -6,11 +6,10 @@ Protocol: `POST /setup`, `POST /predict`, `GET /health` (github.com/HumanSignal/
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import httpx
 
@@ -44,7 +43,7 @@ def regions(prediction: Prediction, offered: Sequence[Control]) -> list[dict[str
 
 def image_name(reference: str) -> str:
     """Read the file name out of a task's reference to its image."""
-    parts = urlsplit(reference)
+    parts = _split(reference)
     return Path(unquote(parse_qs(parts.query).get("d", [parts.path])[0])).name or "image"
 
 
@@ -59,9 +58,9 @@ def load_image(reference: str, config: ServeConfig) -> bytes:
     if reference.startswith("data:"):
         try:
             return base64.b64decode(reference.split(",", 1)[1], validate=True)
-        except (IndexError, binascii.Error) as error:
+        except (IndexError, ValueError) as error:
             raise RequestError("the task's data: address is damaged", "data:image/png;base64,…") from error
-    parts = urlsplit(reference)
+    parts = _split(reference)
     if parts.path.endswith("/data/local-files/") and config.label_studio_files:
         return _local(parse_qs(parts.query).get("d", [""])[0], Path(config.label_studio_files))
     if not config.label_studio_url:
@@ -75,9 +74,21 @@ def load_image(reference: str, config: ServeConfig) -> bytes:
     return _fetch(f"{home.scheme}://{home.netloc}", "/" + path.lstrip("/"), config)
 
 
+def _split(reference: str) -> SplitResult:
+    try:
+        return urlsplit(reference)
+    except ValueError as error:
+        raise RequestError(f"the task's image is {reference[:100]!r}, which is no address", "an address",
+                           "check the task's data") from error
+
+
 def _local(name: str, root: Path) -> bytes:
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()) or not path.is_file():
+    try:
+        path = (root / name).resolve()
+        found = path.is_relative_to(root.resolve()) and path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise RequestError(f"{name[:100]!r} is no name of a file", "a file of the folder of local files") from error
+    if not found:
         raise RequestError(f"there is no file {name!r} in the folder of local files", "a file below it",
                            "check SS_POC_LABEL_STUDIO_FILES")
     return path.read_bytes()
@@ -91,7 +102,7 @@ def _fetch(home: str, path: str, config: ServeConfig) -> bytes:
                 raise RequestError(f"Label Studio answered {answer.status_code} for the task's image", "200",
                                    "check SS_POC_LABEL_STUDIO_TOKEN")
             return _bounded(answer, config.max_bytes)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
         raise RequestError(f"Label Studio does not answer: {error}", f"an image from {home}",
                            "check SS_POC_LABEL_STUDIO_URL") from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import signal
 import threading
@@ -100,7 +101,8 @@ class KerasSegmentationService:
 
     def __init__(self) -> None:
         start_logging()
-        STATE.served = load_served(CONFIG)
+        STATE.serve(load_served(CONFIG))
+        log_line("largest image", **dataclasses.asdict(STATE.room) if STATE.room else {})
         STATE.life.ready = True
         keep_true(STATE)
         drain_on_sigterm()

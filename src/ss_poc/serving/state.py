@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from ..core.config import ServeConfig
 from ..core.errors import ServiceError
 from .admission import Gate
+from .memory import LARGE, MOST_PIXELS, Room, room_for
 from .served import Served
 
 __all__ = ["Life", "RequestNote", "ServiceState", "note_of", "state_of"]
@@ -82,6 +84,7 @@ class ServiceState:
         life: ready, draining or replaced.
         large: held while a large image is worked on, so that there is one at a time.
         served: the model; None until it is loaded.
+        room: how large images may be; None until the model is loaded.
     """
 
     config: ServeConfig
@@ -89,11 +92,29 @@ class ServiceState:
     life: Life = field(default_factory=Life)
     large: threading.Lock = field(default_factory=threading.Lock)
     served: Served | None = None
+    room: Room | None = None
 
     @classmethod
     def of(cls, config: ServeConfig) -> ServiceState:
         """State of a service that has no model yet."""
         return cls(config, Gate(config.concurrency, config.engine_threads + 1, BODIES_AT_ONCE * config.max_bytes))
+
+    def serve(self, served: Served) -> None:
+        """Serve a model that is loaded and warm."""
+        self.room = room_for(served.predictor.spec, self.config)
+        self.served = served
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of the largest image that is accepted."""
+        return self.room.pixels if self.room else self.config.max_pixels or MOST_PIXELS
+
+    @contextmanager
+    def turn_for(self, size_hw: tuple[int, int]) -> Iterator[None]:
+        """Wait, where an image of (height, width) is large, until no other large one is worked on."""
+        large = self.room.large if self.room else LARGE
+        with self.large if size_hw[0] * size_hw[1] > large else nullcontext():
+            yield
 
     @property
     def model(self) -> Served:
