@@ -1,63 +1,90 @@
-"""A child process: serves one image whose every pixel is marked, and prints its status and its peak memory in bytes.
+"""A child process: has a worker serve one image whose every pixel is marked, and prints what it answered and took.
 
-    python large_image.py MEGAPIXELS CLASSES SCALE FORMAT [BYTES OF MEMORY]
+    python large_image.py FOLDER MEGAPIXELS CLASSES SCALE FORMAT,… [BYTES OF MEMORY]
 
 Megapixels of 0 stand for the largest image that is accepted. With a limit, the system refuses memory beyond it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import io
 import json
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
-import httpx
 import numpy as np
+import onnx
 from PIL import Image
 
-from ss_poc.core.config import Rule, ServeConfig
-from ss_poc.core.model_spec import ModelSpec
-from ss_poc.inference.predictor import Predictor
-from ss_poc.serving import memory
-from ss_poc.serving.app import application
-from ss_poc.serving.served import Served
-from ss_poc.serving.state import ServiceState
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from served import encoded, running
+
+from ss_poc.core.config import Rule
+from ss_poc.core.files import sha256_file
+from ss_poc.core.model_spec import GRAPH_FILE, ModelSpec, write_spec
+from ss_poc.core.rules_file import RULES_JSON, write_rules
+
+ROOT = Path(__file__).parents[2]
+SIDE = 256
 
 
-def predictor_of(classes: int, scale: float) -> Predictor:
-    labels, colors = tuple(f"class_{index}" for index in range(classes)), ("#ff0000",) * classes
-    spec = ModelSpec("demo", "v_1", labels, colors, tuple(range(1, classes + 1)), (256, 256), "x", "", scale=scale)
-    rules = [Rule(label, "#ff0000", (256, 256), 0.5, pad=1, reduce_size=4) for label in labels]
-    return Predictor(spec, rules, lambda batch: np.full((*batch.shape[:3], classes), 0.9, np.float32))
+def make_model(folder: Path, classes: int, scale: float) -> None:
+    """A graph that is 0.9 sure of every class at every pixel, with rules that take every step there is."""
+    make, real = onnx.helper, onnx.TensorProto.FLOAT
+    numbers = [make.make_tensor(name, real, [1], [value]) for name, value in (("zero", 0.0), ("sure", 0.9))]
+    nodes = [make.make_node("ReduceMax", ["image", "axes"], ["grey"], keepdims=1),
+             make.make_node("Mul", ["grey", "zero"], ["nothing"]), make.make_node("Add", ["nothing", "sure"], ["one"]),
+             make.make_node("Concat", ["one"] * classes, ["found"], axis=3)]
+    ends = [make.make_tensor_value_info(name, real, ["n", SIDE, SIDE, depth])
+            for name, depth in (("image", 3), ("found", classes))]
+    axes = make.make_tensor("axes", onnx.TensorProto.INT64, [1], [3])
+    graph = make.make_graph(nodes, "sure", ends[:1], ends[1:], [*numbers, axes])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, str(folder / GRAPH_FILE))
+    labels = tuple(f"class_{index}" for index in range(classes))
+    write_spec(folder, ModelSpec("demo", "v_1", labels, ("#ff0000",) * classes, tuple(range(1, classes + 1)),
+                                 (SIDE, SIDE), "none", sha256_file(folder / GRAPH_FILE), scale=scale))
+    write_rules(folder / RULES_JSON, [Rule(label, "#ff0000", (SIDE, SIDE), 0.5, pad=1, reduce_size=4)
+                                      for label in labels])
 
 
-async def main(megapixels: float, classes: int, scale: float, kind: str) -> dict[str, float]:
-    config = ServeConfig(max_pixels=100_000_000, timeout=500) if megapixels else ServeConfig(timeout=500)
-    state = ServiceState.of(config)
-    served = Served(predictor_of(classes, scale), Path("."), {}, config)
-    state.serve(served)
-    pixels = int(megapixels * 1e6) or state.max_pixels
-    width = int(pixels**0.5)
-    file = io.BytesIO()
-    Image.new("L", (width, pixels // width), 90).convert("RGB").save(file, "JPEG")
-    data = file.getvalue()
-    del file
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-    Path("/proc/self/clear_refs").write_text("5")
-    transport = httpx.ASGITransport(application(state))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=None) as client:
-        answer = await client.post(f"/predict?format={kind}", files={"image": ("photo.jpg", data)})
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    return {"status": answer.status_code, "pixels": width * (pixels // width), "peak": peak, "before": before,
-            "bytes_a_pixel": round((peak - before) / pixels, 1)}
+def photograph(pixels: int) -> bytes:
+    """A JPEG of noise, which no format of an answer can make small."""
+    side = int(pixels**0.5)
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    image = Image.new("RGB", (side, side))
+    for top in range(0, side, 512):
+        for left in range(0, side, 512):
+            image.paste(Image.fromarray(noise), (left, top))
+    return encoded(image, "JPEG")
+
+
+def main(folder: Path, megapixels: float, classes: int, scale: float, kinds: list[str]) -> dict[str, Any]:
+    make_model(folder, classes, scale)
+    limit = {"SS_POC_MAX_PIXELS": "100000000"} if megapixels else {}
+    with running(ROOT, folder=folder, SS_POC_MODEL=str(folder), SS_POC_TIMEOUT="500", **limit) as served:
+        accepted = served.client.get("/info").json()["limits"]["pixels"]
+        pixels = int(megapixels * 1e6) or accepted
+        data, process = photograph(pixels), Path("/proc") / str(served.process.pid)
+        before = status_of(process, "VmRSS")
+        (process / "clear_refs").write_text("5")
+        answers = [served.client.post(f"/predict?format={kind}", files={"image": ("photo.jpg", data)}, timeout=500)
+                   for kind in kinds]
+        peak = status_of(process, "VmHWM")
+    objects = [item for kind, answer in zip(kinds, answers, strict=True) if kind == "json"
+               for item in answer.json().get("objects", [])]
+    return {"status": [answer.status_code for answer in answers], "marked": [item["area"] for item in objects],
+            "pixels": int(pixels**0.5)**2, "peak": peak, "bytes_a_pixel": round((peak - before) / pixels, 1)}
+
+
+def status_of(process: Path, name: str) -> int:
+    return int((process / "status").read_text().split(f"{name}:")[1].split()[0]) * 1024
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 5:
-        memory.memory_limit = lambda: int(sys.argv[5])  # as a container of that size would say
-        resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[5]), int(sys.argv[5])))
-    print(json.dumps(asyncio.run(main(float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))))
+    if len(sys.argv) > 6:
+        resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[6]), int(sys.argv[6])))
+    print(json.dumps(main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]),
+                          sys.argv[5].split(","))))

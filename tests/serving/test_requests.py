@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
-from asking import ask, predict, state_in
+from asking import SPEC, ask, predict, state_in
 from PIL import Image
 from served import encoded
 
@@ -97,7 +98,7 @@ def test_label_studio_may_ask_for_as_many_tasks_as_a_batch_has_images(state):
 
 def test_what_label_studio_sent_counts_as_held_until_its_tasks_are_done_and_large_images_take_turns(state, monkeypatch):
     held, alone = [], []
-    monkeypatch.setattr("ss_poc.serving.state.LARGE", 59)
+    state.served.room = dataclasses.replace(state.served.room, large=59)
     monkeypatch.setattr(state.served.predictor, "predict", lambda image, threshold=None: (
         held.append(state.gate.held), alone.append(state.large.locked()), predict(image))[2])
     address = "data:image/png;base64," + base64.b64encode(PHOTO).decode()
@@ -116,3 +117,44 @@ def test_a_grey_png_numbers_255_classes_and_refuses_more():
     with pytest.raises(RequestError, match="256 classes") as error:
         label_map(found(256))
     assert error.value.status == 400
+
+
+def test_a_narrow_image_whose_windows_would_be_too_many_is_a_413_in_every_way_of_asking(state):
+    state.served.room = dataclasses.replace(state.served.room, pixels=3200)
+    state.served.predictor.spec = dataclasses.replace(SPEC, scale=1.0)
+    # A window has 32x32: 101 columns of one row are 3232 pixels to the network.
+    long = encoded(Image.new("RGB", (101, 1)))
+    answer = ask(state, "POST", "/predict", files={"image": ("a.png", long)})
+    assert answer.status_code == 413 and "too narrow" in answer.json()["error"]
+    both = ask(state, "POST", "/predict_batch", files=[("image", ("a.png", long)), ("image", ("b.png", PHOTO))])
+    assert [item["status"] for item in both.json()["results"]] == [413, 200]
+    address = "data:image/png;base64," + base64.b64encode(long).decode()
+    assert ask(state, "POST", "/label-studio/predict", **tasks(address)).status_code == 413
+
+
+def test_images_read_for_label_studio_count_as_held_and_have_the_limit_of_a_body(state, tmp_path):
+    (tmp_path / "a.png").write_bytes(PHOTO + bytes(2000))
+    state.config = dataclasses.replace(state.config, label_studio_files=str(tmp_path), max_bytes=2000)
+    answer = ask(state, "POST", "/label-studio/predict", **tasks("/data/local-files/?d=a.png"))
+    assert answer.status_code == 413 and "at most 2000 bytes" in answer.json()["expected"]
+    state.config = dataclasses.replace(state.config, max_bytes=4000)
+    state.gate.most_bytes = 2000
+    answer = ask(state, "POST", "/label-studio/predict", **tasks("/data/local-files/?d=a.png"))
+    assert answer.status_code == 503 and answer.headers["retry-after"] and state.gate.held == 0
+    state.gate.most_bytes = 4000
+    answer = ask(state, "POST", "/label-studio/predict", **tasks("/data/local-files/?d=a.png"))
+    assert answer.status_code == 200 and state.gate.held == 0
+
+
+def test_every_kind_of_body_that_the_description_lists_is_taken_and_no_other(state):
+    operation = ask(state, "GET", "/openapi.json").json()["paths"]["/predict"]["post"]
+    listed = operation["requestBody"]["content"]
+    assert set(listed) == {"multipart/form-data", "image/*", "application/octet-stream"}
+    assert listed["image/*"]["schema"] == {"type": "string", "format": "binary"}
+    answers = {kind: ask(state, "POST", "/predict", content=PHOTO, headers={"content-type": kind.replace("*", "jpeg")})
+               for kind in (*listed, "text/plain", "application/json", "video/mp4") if kind != "multipart/form-data"}
+    assert {kind: answer.status_code for kind, answer in answers.items()} == {
+        "image/*": 200, "application/octet-stream": 200, "text/plain": 415, "application/json": 415, "video/mp4": 415}
+    assert {str(answer.status_code) for answer in answers.values()} <= set(operation["responses"])
+    required = operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0]["required"]
+    assert set(required) <= set(answers["image/*"].json())

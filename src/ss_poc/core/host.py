@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import resource
 from pathlib import Path
 
 from .errors import ModelError
@@ -76,10 +77,12 @@ def free_memory() -> int:
 
 
 def memory_limit() -> int:
-    """Bytes this process may use at most: the container's limit, or where there is none the machine's memory."""
-    limits = [*_words("memory.max"), *_words("memory/memory.limit_in_bytes")]
-    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min([whole, *(int(limit) for limit in limits if limit.isdigit())])
+    """Bytes this process may use at most: the least of the container's limit, `ulimit`'s, and the machine's memory."""
+    words = [*_words("memory.max"), *_words("memory/memory.limit_in_bytes")]
+    limits = [int(word) for word in words if word.isdigit()]
+    own = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limits += [limit for limit in own if limit != resource.RLIM_INFINITY]
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *limits])
 
 
 def memory_used() -> int:

@@ -101,8 +101,8 @@ class KerasSegmentationService:
 
     def __init__(self) -> None:
         start_logging()
-        STATE.serve(load_served(CONFIG))
-        log_line("largest image", **dataclasses.asdict(STATE.room) if STATE.room else {})
+        STATE.served = load_served(CONFIG)
+        log_line("largest image", **dataclasses.asdict(STATE.served.room))
         STATE.life.ready = True
         keep_true(STATE)
         drain_on_sigterm()

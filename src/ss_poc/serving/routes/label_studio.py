@@ -13,7 +13,6 @@ from fastapi.responses import Response
 from ...core.bit_depth import range_warnings
 from ...core.deployed import SERVICE
 from ...core.errors import RequestError
-from ...core.images import open_image
 from ...formats.label_studio import controls
 from ..answers import json_response
 from ..label_studio import load_image, regions
@@ -75,11 +74,13 @@ def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], inter
     reference = data.get(offered[0].value)
     if not isinstance(reference, str):
         raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
-    opened, predictor = open_image(load_image(reference, state.config), state.max_pixels), state.model.predictor
-    with state.turn_for(opened.size_hw):
-        prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
-        note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
-        found = regions(prediction, offered)
+    predictor = state.model.predictor
+    with state.gate.holding() as count:
+        opened = state.open(load_image(reference, state.config, count))
+        with state.turn_for(opened.size_hw):
+            prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
+            note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
+            found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),
             "model_version": _version(state)}

@@ -27,7 +27,7 @@ async def info(request: Request) -> dict[str, Any]:
             "engines_refused": served.predictor.refused, "scores": served.card.get("scores", {}),
             "thresholds": [rule.proba for rule in served.predictor.rules], "samples": served.samples,
             "limits": {"bytes": config.max_bytes, "pixels": state.max_pixels, "images": config.max_images,
-                       "bytes_a_pixel": state.room.bytes_a_pixel if state.room else None}}
+                       "bytes_a_pixel": served.room.bytes_a_pixel}}
 
 
 @router.get("/drift.json", summary="The last images against those of training")

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from ...core.bit_depth import range_warnings
 from ...core.drawing import draw_overlay
 from ...core.errors import ImageError, RequestError
-from ...core.images import OpenedImage, encode_image, open_image
+from ...core.images import OpenedImage, encode_image
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
@@ -121,7 +121,7 @@ def _received(opened: OpenedImage, data: bytes, bit_depth: int) -> ReceivedImage
 
 
 def _respond(state: ServiceState, note: RequestNote, upload: Upload, query: _Query, started: float) -> Response:
-    opened = open_image(upload.data, state.max_pixels)
+    opened = state.open(upload.data)
     with state.turn_for(opened.size_hw):  # the answer takes as much memory as the prediction
         return _respond_to(state, note, upload, opened, query, started)
 
@@ -156,7 +156,7 @@ def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], q
     for upload in files:
         started = time.perf_counter()
         try:
-            opened = open_image(upload.data, state.max_pixels)
+            opened = state.open(upload.data)
             with state.turn_for(opened.size_hw):
                 image, prediction = _see(state, upload.data, opened, query.threshold)
                 note.warn(image.warnings)
