@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from ss_poc.core import host
-from ss_poc.core.host import cores, free_memory, share_cores
+from ss_poc.core.host import cores, free_memory, memory_limit, share_cores
 
 GIB = 2**30
 
@@ -50,6 +54,26 @@ def test_free_memory_is_what_the_machine_and_the_container_leave(kernel, version
 def test_free_memory_of_a_container_without_a_limit_is_the_machine_s(kernel):
     kernel(memory(5000, "max", 900))
     assert free_memory() == 5000 * 2**20
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    ({"memory.max": "2147483648\n"}, 2 * GIB), ({"memory/memory.limit_in_bytes": "1073741824\n"}, GIB),
+    ({"memory.max": "max\n"}, 8 * GIB), ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 8 * GIB),
+    ({"memory.max": "\n"}, 8 * GIB), ({}, 8 * GIB)])
+def test_the_limit_of_memory_is_the_container_s_or_the_machine_s(kernel, monkeypatch, files, expected):
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2 * 2**20, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    kernel({f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    assert memory_limit() == expected
+
+
+def test_the_limit_of_memory_is_ulimit_s_where_that_is_less():
+    program = "from ss_poc.core.host import *; print(memory_limit(), memory_used())"
+    words = f'ulimit -d 1000000; "{sys.executable}" -c "{program}"'
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(host.__file__).parents[2])})
+    limit, used = map(int, done.stdout.split())
+    assert limit == 1000000 * 1024 and 2**20 < used < limit
 
 
 def test_free_memory_where_the_kernel_says_nothing(kernel):

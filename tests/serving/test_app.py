@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any
-
-import httpx
-import numpy as np
 import pytest
+from asking import ask, state_in
 from PIL import Image
 from served import encoded
 
 from ss_poc.core import images
 from ss_poc.core.config import ServeConfig
-from ss_poc.core.model_spec import ModelSpec
-from ss_poc.inference.predictor import Prediction
-from ss_poc.serving.app import application
-from ss_poc.serving.served import Served
 from ss_poc.serving.state import ServiceState
-
-SPEC = ModelSpec("demo", "v_1", ("scratch",), ("#ff0000",), (4,), (32, 32), "x", "")
-
-
-def ask(state: ServiceState, method: str, path: str, **options: Any) -> httpx.Response:
-    async def scene() -> httpx.Response:
-        transport = httpx.ASGITransport(application(state))
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(scene())
-
-
-def predict(image: np.ndarray, threshold: float | None = None) -> Prediction:
-    mask = image[..., :1] > 128
-    return Prediction(mask, mask.astype(np.float32), SPEC.labels, SPEC.colors, (0.0,))
 
 
 @pytest.fixture
 def state(tmp_path):
-    found = ServiceState.of(ServeConfig(collect=2, collect_path=str(tmp_path / "kept")))
-    predictor = SimpleNamespace(spec=SPEC, predict=predict)
-    found.served = Served(predictor, tmp_path, {"samples": [{"name": "sample_1.png"}]}, found.config)
-    return found
+    return state_in(tmp_path)
 
 
 def test_the_header_of_an_upload_is_parsed_once_even_where_it_is_collected(state, tmp_path, monkeypatch):

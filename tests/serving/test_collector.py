@@ -208,3 +208,20 @@ def test_a_photograph_with_nothing_found_is_kept_too(tmp_path, marked):
     collector._keep(received(encoded(Image.fromarray(PICTURE))), prediction(marked), 0.5)
     (path,) = tmp_path.glob("proposals-*.json")
     assert len(json.loads(path.read_text())["annotations"]) == int(marked)
+
+
+def test_offers_that_wait_have_so_many_pixels_and_a_larger_one_is_kept_before_the_request_ends(tmp_path, monkeypatch):
+    import threading
+
+    hold, done = threading.Event(), []
+    collector = Collector(tmp_path, SPEC, 2, 1, most_pixels=150)
+    monkeypatch.setattr(collector, "_keep", lambda image, *_: (hold.wait(5), done.append(image.rgb.shape)))
+    for _ in range(5):
+        collector.offer(received(b""), prediction(), 0.5)  # 60 pixels each: two are 120
+    hold.set()
+    large = ReceivedImage(b"", np.zeros((10, 16, 3), np.uint8), 1)
+    collector.offer(large, prediction(), 0.5)
+    assert done == [(6, 10, 3), (6, 10, 3), (10, 16, 3)]
+    collector.offer(received(b""), prediction(), 0.5)
+    collector.finish()
+    assert len(done) == 4

@@ -21,6 +21,14 @@ INTERFACE = """<View><Image name="img" value="$photo"/>
 <Choices name="c" toName="img"><Choice value="x"/></Choices></View>"""
 
 
+def load(reference: str, config: ServeConfig) -> bytes:
+    """The image of a task, whose size is counted."""
+    counted: list[int] = []
+    data = load_image(reference, config, counted.append)
+    assert len(data) <= sum(counted) <= len(data) + 2
+    return data
+
+
 def found(**masks: np.ndarray) -> Prediction:
     mask = np.stack(list(masks.values()), axis=-1)
     return Prediction(mask, mask.astype(np.float32) * 0.8, tuple(masks), ("#ff0000",) * len(masks), (0.0,) * len(masks))
@@ -48,10 +56,10 @@ def test_an_empty_mask_gives_no_region():
 
 def test_inline_images_are_decoded_and_damaged_ones_refused():
     inline = "data:image/png;base64," + base64.b64encode(b"abc").decode()
-    assert load_image(inline, ServeConfig()) == b"abc"
+    assert load(inline, ServeConfig()) == b"abc"
     for broken in ("data:image/png;base64,@@", "data:x"):
         with pytest.raises(RequestError):
-            load_image(broken, ServeConfig())
+            load(broken, ServeConfig())
 
 
 def test_local_files_stay_below_their_folder(tmp_path):
@@ -60,10 +68,10 @@ def test_local_files_stay_below_their_folder(tmp_path):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "root" / "link").symlink_to(tmp_path / "secret")
     config = ServeConfig(label_studio_files=str(tmp_path / "root"))
-    assert load_image("/data/local-files/?d=sub/a%20b.png", config) == b"image"
+    assert load("/data/local-files/?d=sub/a%20b.png", config) == b"image"
     for name in ("../secret", "/etc/passwd", "link", "", "sub"):
         with pytest.raises(RequestError):
-            load_image(f"/data/local-files/?d={name}", config)
+            load(f"/data/local-files/?d={name}", config)
 
 
 @pytest.fixture
@@ -103,9 +111,9 @@ def label_studio():
 def test_an_image_is_fetched_from_label_studio_with_either_kind_of_token(label_studio):
     home, asked = label_studio
     config = ServeConfig(label_studio_url=home, label_studio_token="abc")
-    assert load_image("/data/upload/1/a.png", config) == load_image(f"{home}/data/upload/1/a.png", config) == b"image"
+    assert load("/data/upload/1/a.png", config) == load(f"{home}/data/upload/1/a.png", config) == b"image"
     newer = ServeConfig(label_studio_url=home, label_studio_token="a.b.c")
-    assert load_image("/data/upload/1/a.png", newer) == b"image"
+    assert load("/data/upload/1/a.png", newer) == b"image"
     assert asked[-2][0] == "/api/token/refresh" and '"a.b.c"' in asked[-2][1]
 
 
@@ -115,20 +123,20 @@ def test_nothing_is_fetched_from_elsewhere(label_studio):
     for reference in ("http://169.254.169.254/latest", "file:///etc/passwd", "//evil.example/a.png",
                       home.replace("127.0.0.1", "localhost") + "/a.png", f"{home}@evil.example/a.png"):
         with pytest.raises(RequestError):
-            load_image(reference, config)
+            load(reference, config)
     assert asked == []
     with pytest.raises(RequestError) as caught:
-        load_image("/away", config)
+        load("/away", config)
     assert "302" in str(caught.value)
     with pytest.raises(RequestError) as caught:
-        load_image("/data/upload/a.png", ServeConfig())
+        load("/data/upload/a.png", ServeConfig())
     assert "SS_POC_LABEL_STUDIO_URL" in str(caught.value)
 
 
 def test_too_large_an_image_or_a_wrong_token_is_said(label_studio):
     home, _ = label_studio
     with pytest.raises(RequestError) as caught:
-        load_image("/a.png", ServeConfig(label_studio_url=home, label_studio_token="wrong"))
+        load("/a.png", ServeConfig(label_studio_url=home, label_studio_token="wrong"))
     assert "401" in str(caught.value)
 
 

@@ -71,7 +71,8 @@ def range_warnings(values: Values | None, bit_depth: int) -> list[str]:
 
 def to_8_bit(values: np.ndarray, bit_depth: int) -> np.ndarray:
     """The upper 8 of `bit_depth` bits, as (H, W, 3) uint8: of (H, W) or (H, W, 3) uint16; higher values are clipped."""
-    clipped = np.minimum(values >> (bit_depth - 8), 255).astype(np.uint8)
+    upper = values >> (bit_depth - 8)
+    clipped = np.minimum(upper, 255, out=upper).astype(np.uint8)
     return clipped if clipped.ndim == 3 else np.repeat(clipped[..., None], 3, axis=2)
 
 

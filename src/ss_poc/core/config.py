@@ -255,7 +255,8 @@ class ServeConfig:
     """Limits of the service; each is read from the environment as SS_POC_<NAME>, or as the variable it names."""
 
     max_bytes: int = setting(64 * 2**20, "largest accepted request body, in bytes", least=1024)
-    max_pixels: int = setting(100_000_000, "largest accepted image, in pixels", least=1)
+    max_pixels: int | None = setting(None, "largest accepted image, in pixels", least=1,
+                                     unset="what the memory has room for, 100 megapixels at most")
     max_images: int = setting(32, "images of one /predict_batch", least=1)
     timeout: int = setting(60, "seconds before a request is given up", least=1)
     upload_timeout: int = setting(30, "seconds a client may take to send its request", least=1)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .images import resize_image
+from .masks import row_bands
 
 __all__ = ["contact_sheet", "draw_overlay", "hex_to_rgb", "palette"]
 
@@ -40,9 +41,10 @@ def draw_overlay(image_rgb: np.ndarray, colors: Sequence[str], outlined: np.ndar
     canvas = image_rgb.copy()
     for channel, color in enumerate(colors):
         rgb = np.array(hex_to_rgb(color))
-        if filled is not None and filled[..., channel].any():
-            inside = filled[..., channel]
-            canvas[inside] = np.rint(canvas[inside] * (1 - opacity) + rgb * opacity).astype(np.uint8)
+        if filled is not None:
+            for rows in row_bands(canvas.shape):
+                inside, band = filled[rows, :, channel], canvas[rows]
+                band[inside] = np.rint(band[inside] * (1 - opacity) + rgb * opacity).astype(np.uint8)
     thickness = max(1, round(max(image_rgb.shape[:2]) / 400))
     for channel, color in enumerate(colors):
         if outlined is not None and outlined[..., channel].any():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import resource
 from pathlib import Path
 
 from .errors import ModelError
 
-__all__ = ["cores", "free_memory", "give_memory_back", "require_processor", "share_cores"]
+__all__ = ["cores", "free_memory", "give_memory_back", "memory_limit", "memory_used", "require_processor",
+           "share_cores"]
 
 # On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
 FEW_CORES = 2
@@ -72,6 +74,20 @@ def free_memory() -> int:
             files = int(counts[counts.index(idle) + 1]) if idle in counts else 0
             free = min(free, max(0, int(most[0]) - int(taken[0]) + files))
     return free
+
+
+def memory_limit() -> int:
+    """Bytes this process may use at most: the least of the container's limit, `ulimit`'s, and the machine's memory."""
+    words = [*_words("memory.max"), *_words("memory/memory.limit_in_bytes")]
+    limits = [int(word) for word in words if word.isdigit()]
+    own = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limits += [limit for limit in own if limit != resource.RLIM_INFINITY]
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *limits])
+
+
+def memory_used() -> int:
+    """Bytes of memory this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _words(name: str) -> list[str]:

@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from .bit_depth import Values, is_wide, to_8_bit, wide_values
 from .errors import ImageError
 from .files import atomic_path
+from .masks import row_bands
 from .model_spec import FULL_DEPTH
 
 __all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
@@ -226,6 +227,16 @@ def _damaged(error: BaseException) -> ImageError:
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Convert a loaded image to (H, W, 3) uint8, some rows at a time: Pillow's conversions copy it up to four times."""
+    if image.mode == "F":  # what scales it is its highest value
+        return _part_to_rgb(image)
+    found = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in row_bands(found.shape):
+        found[rows] = _part_to_rgb(image.crop((0, rows.start, image.width, rows.stop)))
+    return found
+
+
+def _part_to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0

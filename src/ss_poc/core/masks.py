@@ -5,7 +5,7 @@ A mask is (H, W) or (H, W, C) bool, one channel a class; classes may overlap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,15 +16,31 @@ from pycocotools import mask as coco_mask
 from .errors import DataError
 
 __all__ = ["bounding_box", "components", "decode_rle", "empty_rle", "encode_rle", "mask_to_polygons", "polygons_area",
-           "polygons_to_mask", "rle_counts"]
+           "polygons_to_mask", "rle_counts", "row_bands"]
+
+# Pixels that are worked on at once where an operation takes many bytes a pixel for what lies between.
+BAND_PIXELS = 1_000_000
+
+
+def row_bands(size_hw: Sequence[int]) -> Iterator[slice]:
+    """Cut the rows of an array of (H, W, …) into bands of at most BAND_PIXELS pixels, but of one row at least."""
+    step = max(1, BAND_PIXELS // max(1, int(size_hw[1])))
+    for start in range(0, int(size_hw[0]), step):
+        yield slice(start, min(start + step, int(size_hw[0])))
 
 
 def encode_rle(mask_hw: np.ndarray) -> dict[str, Any]:
     """(H, W) mask to COCO compressed RLE `{"size": [H, W], "counts": str}`."""
     # COCO goes down the columns. OpenCV transposes several times faster than NumPy copies.
-    columns_first = cv2.transpose(np.ascontiguousarray(mask_hw).astype(np.uint8, copy=False)).T
+    columns_first = cv2.transpose(_bytes_of(mask_hw)).T
     rle = coco_mask.encode(columns_first)
     return {"size": [int(value) for value in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def _bytes_of(mask_hw: np.ndarray) -> np.ndarray:
+    """An (H, W) mask as contiguous uint8; a contiguous bool one is not copied."""
+    mask = np.ascontiguousarray(mask_hw)
+    return mask.view(np.uint8) if mask.dtype == bool else mask.astype(np.uint8, copy=False)
 
 
 @lru_cache(maxsize=64)
@@ -123,7 +139,7 @@ def mask_to_polygons(mask_hw: np.ndarray) -> list[list[float]]:
     if box is None:
         return []
     top, left = box[0].start, box[1].start
-    part = np.asarray(mask_hw[box], np.uint8)
+    part = _bytes_of(mask_hw[box])
     doubled = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(2 * left, 2 * top))
     return [_border_polygon(contour.reshape(-1, 2)) for contour in contours]
@@ -158,9 +174,11 @@ def components(mask_hw: np.ndarray, probability_hw: np.ndarray) -> list[dict[str
     box = bounding_box(mask_hw)
     if box is None:
         return []
-    inside = np.asarray(mask_hw[box], bool)
-    count, labelled, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
-    totals = np.bincount(labelled[inside], probability_hw[box][inside], minlength=count)
+    inside, probability = np.asarray(mask_hw[box], bool), probability_hw[box]
+    count, labelled, stats, _ = cv2.connectedComponentsWithStats(_bytes_of(inside), connectivity=8)
+    totals = np.zeros(count)
+    for rows in row_bands(inside.shape):
+        totals += np.bincount(labelled[rows][inside[rows]], probability[rows][inside[rows]], minlength=count)
     stats[:, :2] += (box[1].start, box[0].start)
     found = [{"score": round(float(totals[index] / stats[index, cv2.CC_STAT_AREA]), 4),
               "area": int(stats[index, cv2.CC_STAT_AREA]), "bbox": [int(value) for value in stats[index, :4]]}

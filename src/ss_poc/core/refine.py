@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .config import Rule
-from .masks import bounding_box
+from .masks import bounding_box, row_bands
 
 __all__ = ["plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule", "threshold_and_pad"]
 
@@ -70,7 +70,7 @@ def scaled_rule(pad: int, reduce_size: int, from_hw: Sequence[int], to_hw: Seque
 
 def threshold_and_pad(probability_hw: np.ndarray, proba: float, pad: int) -> np.ndarray:
     """(H, W) uint8 in {0, 1}: where the probability is at least `proba`, dilated by a disc of radius `pad`."""
-    mask: np.ndarray = (probability_hw >= proba).astype(np.uint8)
+    mask: np.ndarray = (probability_hw >= proba).view(np.uint8)
     if pad:
         mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pad + 1, 2 * pad + 1)))
     return mask
@@ -95,9 +95,11 @@ def refine_channel(probability_hw: np.ndarray, proba: float, pad: int, least_are
         _, labelled, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         keep = stats[:, cv2.CC_STAT_AREA] >= least_area
         keep[0] = False
-        mask = keep[labelled].astype(np.uint8)
+        for rows in row_bands(mask.shape):  # the labels, widened to index with, are eight bytes a pixel
+            mask[rows] = keep[labelled[rows]]
+        del labelled
     if convex:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         for contour in contours:
             cv2.fillConvexPoly(mask, cv2.convexHull(contour), 1)
-    return mask.astype(bool)
+    return mask.view(bool)

@@ -90,10 +90,13 @@ def blend(image: np.ndarray, size_hw: Sequence[int], run: Callable[[np.ndarray],
     reached = 0  # rows above this one are finished; `band` holds the sums of those from here on
 
     def finish(end: int) -> None:
-        nonlocal band, reached
+        nonlocal reached
         ready = end - reached
-        found[reached:end] = band[:ready] / (along[0][reached:end, None] * along[1])[..., None]
-        band, reached = np.concatenate([band[ready:], np.zeros_like(band[:ready])]), end
+        band[:ready] /= (along[0][reached:end, None] * along[1])[..., None]
+        found[reached:end] = band[:ready]
+        band[:len(band) - ready] = band[ready:]  # in place: of a flat image the band is as large as the map
+        band[len(band) - ready:] = 0
+        reached = end
 
     for begin in range(0, len(places), batch_size):
         group = places[begin:begin + batch_size]

@@ -48,11 +48,13 @@ class Prediction:
     floors: tuple[float, ...]
 
     @cached_property
-    def marked(self) -> dict[int, np.ndarray]:
-        """Return the probability of each channel that marks a pixel, (H, W) float32 in 0..1, at the image's size."""
-        size_hw = self.mask.shape[:2]
-        return {channel: resize_probability(self.probability[..., channel], size_hw)
-                for channel in range(len(self.labels)) if self.mask[..., channel].any()}
+    def marked(self) -> tuple[int, ...]:
+        """Return the channels that mark a pixel, in their order."""
+        return tuple(channel for channel in range(len(self.labels)) if self.mask[..., channel].any())
+
+    def _plane(self, channel: int) -> np.ndarray:
+        """One channel's probability, (H, W) in 0..1. Never kept: of a large image, all together are most of memory."""
+        return resize_probability(self.probability[..., channel], self.mask.shape[:2])
 
     @cached_property
     def rles(self) -> list[dict[str, Any]]:
@@ -67,16 +69,17 @@ class Prediction:
         Each is a dict: `label`, `score` (mean probability of its pixels, 0..1), `area` in pixels, and `bbox` as
         [x, y, width, height] in pixels.
         """
-        return [{"label": self.labels[channel], **item} for channel, probability in self.marked.items()
-                for item in components(self.mask[..., channel], probability)]
+        return [{"label": self.labels[channel], **item} for channel in self.marked
+                for item in components(self.mask[..., channel], self._plane(channel))]
 
     @cached_property
     def scores(self) -> tuple[float, ...]:
         """Return the highest probability among the marked pixels of each class, 0..1; 0 for a class that marks none."""
         highest = dict.fromkeys(range(len(self.labels)), 0.0)
-        for channel, probability in self.marked.items():
-            box = bounding_box(self.mask[..., channel])
-            highest[channel] = float(probability[box][self.mask[..., channel][box]].max())
+        for channel in self.marked:
+            rows, columns = bounding_box(self.mask[..., channel]) or (slice(0, 0), slice(0, 0))
+            highest[channel] = float(np.max(self._plane(channel)[rows, columns], initial=0.0,
+                                            where=self.mask[rows, columns, channel]))
         return tuple(highest.values())
 
     @property

@@ -57,15 +57,17 @@ class Gate:
 
         def more(count: int) -> None:
             nonlocal mine
-            mine += count
-            self.held += count
+            with self._lock:  # images are fetched in threads
+                mine += count
+                self.held += count
             if self.held > self.most_bytes:
                 raise self._busy(f"{self.held} bytes of requests are in memory", f"at most {self.most_bytes}")
 
         try:
             yield more
         finally:
-            self.held -= mine
+            with self._lock:
+                self.held -= mine
 
     async def run(self, work: Callable[[], T], timeout: float) -> T:
         """Have a thread do `work`, and return its result.

@@ -11,10 +11,13 @@ import numpy as np
 from fastapi.responses import Response
 from pydantic_core import to_json
 
+from ..core.errors import RequestError
 from ..core.images import encode_image
 from ..inference.predictor import Prediction, Predictor, coco_document
 
 __all__ = ["answer", "coco", "json_response", "label_map", "probability_maps"]
+
+MOST_CLASSES = 255
 
 
 def answer(prediction: Prediction, predictor: Predictor, name: str, started: float,
@@ -53,7 +56,13 @@ def label_map(prediction: Prediction) -> np.ndarray:
     """Paint the masks into one map, (H, W) uint8: 0 for background, channel + 1 for a class.
 
     Where classes overlap, the last one in channel order is seen.
+
+    Raises:
+        RequestError: the model has more classes than a grey PNG of 8 bits has values for.
     """
+    if prediction.mask.shape[-1] > MOST_CLASSES:
+        raise RequestError(f"the model has {prediction.mask.shape[-1]} classes",
+                           f"at most {MOST_CLASSES}, which is what format=mask can number", "ask for format=json")
     found = np.zeros(prediction.mask.shape[:2], np.uint8)
     for channel in range(prediction.mask.shape[-1]):
         found[prediction.mask[..., channel]] = channel + 1
@@ -62,9 +71,12 @@ def label_map(prediction: Prediction) -> np.ndarray:
 
 def probability_maps(prediction: Prediction) -> list[str]:
     """Write each class' probability, at the model's scale, as a grey PNG in base64: 0 to 255 stands for 0 to 1."""
-    grey = np.rint(prediction.probability.astype(np.float32) * 255).astype(np.uint8)
-    return [base64.b64encode(encode_image(grey[..., channel], ".png")).decode("ascii")
-            for channel in range(grey.shape[-1])]
+    return [base64.b64encode(encode_image(_grey(prediction.probability[..., channel]), ".png")).decode("ascii")
+            for channel in range(prediction.probability.shape[-1])]
+
+
+def _grey(probability_hw: np.ndarray) -> np.ndarray:
+    return np.rint(probability_hw.astype(np.float32) * 255).astype(np.uint8)
 
 
 def json_response(body: Any) -> Response:

@@ -20,6 +20,7 @@ from ..core.files import atomic_path, read_json, remove_leftovers, write_json
 from ..core.images import encode_image
 from ..core.model_spec import ModelSpec
 from ..inference.predictor import Prediction, coco_document
+from .memory import LARGE
 from .metrics import log_line
 
 __all__ = ["Collector", "ReceivedImage"]
@@ -61,35 +62,49 @@ class Collector:
         spec: the model.
         per_day: number of photographs kept of each day; those that are labelled are never given up for others.
         days: number of days after which photographs are removed again, unless they are labelled.
+        most_pixels: of the photographs that wait together; a larger one is waited for.
 
     A photograph is labelled where a json in `.exports/` names it, whatever tool wrote that json.
     """
 
-    def __init__(self, root: Path, spec: ModelSpec, per_day: int, days: int) -> None:
+    def __init__(self, root: Path, spec: ModelSpec, per_day: int, days: int,
+                 most_pixels: int = LARGE) -> None:
         self.root, self.spec, self.per_day, self.days = root, spec, per_day, days
+        self.most_pixels = most_pixels
         self._pool = ThreadPoolExecutor(1, "collect")
-        self._room = threading.Semaphore(WAITING)
+        self._lock, self._offers, self._pixels = threading.Lock(), 0, 0
         self._complained = 0.0
         self._forgotten: datetime.date | None = None
         self._exports: dict[tuple[str, int, int], set[str]] = {}
 
     def offer(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
-        """Keep a photograph if it is among the least certain of today; returns at once.
+        """Keep a photograph if it is among the least certain of today.
+
+        Returns at once, but for a photograph of more than `most_pixels`: in a queue it would take memory that nobody
+        has counted, so it is kept while the request for it goes on.
 
         Args:
             image: the photograph.
             prediction: what the model found on it.
             uncertainty: 0 (sure) to 1.
         """
-        if not self._room.acquire(blocking=False):
-            return
-        self._pool.submit(self._keep_quietly, image, prediction, uncertainty)
+        pixels = image.rgb.shape[0] * image.rgb.shape[1]
+        large = pixels > self.most_pixels
+        counted = 0 if large else pixels
+        with self._lock:
+            if self._offers >= WAITING or self._pixels + counted > self.most_pixels:
+                return
+            self._offers, self._pixels = self._offers + 1, self._pixels + counted
+        kept = self._pool.submit(self._keep_quietly, image, prediction, uncertainty, counted)
+        if large:
+            kept.result()
 
     def finish(self) -> None:
         """Wait until all that was offered is written."""
         self._pool.shutdown(wait=True)
 
-    def _keep_quietly(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
+    def _keep_quietly(self, image: ReceivedImage, prediction: Prediction, uncertainty: float,
+                      counted: int) -> None:
         try:
             self._keep(image, prediction, uncertainty)
         except Exception as error:  # nobody waits for this thread: what is not logged here would be lost
@@ -97,7 +112,8 @@ class Collector:
                 self._complained = time.monotonic()
                 log_line("a photograph could not be collected", 30, reason=repr(error), folder=str(self.root))
         finally:
-            self._room.release()
+            with self._lock:
+                self._offers, self._pixels = self._offers - 1, self._pixels - counted
 
     def _keep(self, image: ReceivedImage, prediction: Prediction, uncertainty: float) -> None:
         day = datetime.date.today()

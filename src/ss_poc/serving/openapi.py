@@ -58,7 +58,10 @@ REFUSALS = _refusals(400, 401, 408, 413, 415, 422, 503, 504)
 
 PREDICT: dict[str, Any] = {
     "summary": "Segment one image",
-    "requestBody": _form({"type": "object", "required": ["image"], "properties": {"image": FILE}}),
+    "requestBody": {"required": True, "description": "a form with the image as a file, or a body that is the image",
+                    "content": {"multipart/form-data": {"schema": {
+                        "type": "object", "required": ["image"], "properties": {"image": FILE}}},
+                        "image/*": {"schema": FILE}, "application/octet-stream": {"schema": FILE}}},
     "parameters": [
         {"name": "format", "in": "query", "required": False,
          "description": "json; png: the image with what was found; mask: grey PNG, 0 nothing, else channel + 1; coco",
@@ -96,6 +99,6 @@ LABEL_STUDIO_SETUP = _label_studio(
     schema={"type": "string", "description": "the labelling interface"})
 LABEL_STUDIO_PREDICT = _label_studio(
     "Label Studio's ML backend: propose regions", ["tasks", "label_config"],
-    tasks={"type": "array", "items": {"type": "object", "required": ["data"],
-                                      "properties": {"data": {"type": "object"}}}},
+    tasks={"type": "array", "description": "at most SS_POC_MAX_IMAGES", "items": {
+        "type": "object", "required": ["data"], "properties": {"data": {"type": "object"}}}},
     label_config={"type": "string", "description": "the labelling interface"})

@@ -11,6 +11,7 @@ from ..inference.appearance import measure
 from ..inference.predictor import Prediction, Predictor
 from .collector import Collector, ReceivedImage
 from .drift import Drift
+from .memory import room_for
 from .metrics import BRIGHTNESS, CONFIDENCE, CONTRAST, FOUND, IMAGES
 
 __all__ = ["Served"]
@@ -20,7 +21,7 @@ class Served:
     """A model and what goes with it: samples, drift, the collector.
 
     Args:
-        predictor: the model.
+        predictor: the model, loaded and warm: what it holds of memory by now is no longer free for images.
         folder: of the model, with `samples/` and `card.json`.
         card: what is told of the model: scores, and the reference of the training images.
         config: of the service.
@@ -32,8 +33,9 @@ class Served:
     def __init__(self, predictor: Predictor, folder: Path, card: Mapping[str, Any], config: ServeConfig) -> None:
         self.predictor, self.folder, self.card = predictor, folder, card
         self.drift = Drift(card.get("reference") or {})
-        self.collector = Collector(Path(config.collect_path), predictor.spec, config.collect,
-                                   config.collect_days) if config.collect else None
+        self.room = room_for(predictor.spec, config)
+        self.collector = Collector(Path(config.collect_path), predictor.spec, config.collect, config.collect_days,
+                                   self.room.large) if config.collect else None
 
     @property
     def samples(self) -> list[str]:

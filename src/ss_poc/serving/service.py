@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import signal
 import threading
@@ -101,6 +102,7 @@ class KerasSegmentationService:
     def __init__(self) -> None:
         start_logging()
         STATE.served = load_served(CONFIG)
+        log_line("largest image", **dataclasses.asdict(STATE.served.room))
         STATE.life.ready = True
         keep_true(STATE)
         drain_on_sigterm()

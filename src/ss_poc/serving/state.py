@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,12 @@ from starlette.requests import Request
 
 from ..core.config import ServeConfig
 from ..core.errors import ServiceError
+from ..core.images import OpenedImage, open_image
 from .admission import Gate
+from .memory import LARGE, MOST_PIXELS, bytes_of_bodies, check_shape
 from .served import Served
 
 __all__ = ["Life", "RequestNote", "ServiceState", "note_of", "state_of"]
-
-# Bytes of all request bodies in memory together, in units of the largest single one.
-BODIES_AT_ONCE = 8
 
 
 class Life:
@@ -93,7 +93,29 @@ class ServiceState:
     @classmethod
     def of(cls, config: ServeConfig) -> ServiceState:
         """State of a service that has no model yet."""
-        return cls(config, Gate(config.concurrency, config.engine_threads + 1, BODIES_AT_ONCE * config.max_bytes))
+        return cls(config, Gate(config.concurrency, config.engine_threads + 1, bytes_of_bodies(config)))
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of the largest image that is accepted."""
+        return self.served.room.pixels if self.served else self.config.max_pixels or MOST_PIXELS
+
+    def open(self, data: bytes) -> OpenedImage:
+        """Read the header of an image file that is to be predicted.
+
+        Raises:
+            ImageError: no image (400), a format we do not take (415), or too large (413).
+        """
+        opened = open_image(data, self.max_pixels)
+        check_shape(opened.size_hw, self.model.predictor.spec, self.max_pixels)
+        return opened
+
+    @contextmanager
+    def turn_for(self, size_hw: tuple[int, int]) -> Iterator[None]:
+        """Wait, where an image of (height, width) is large, until no other large one is worked on."""
+        large = self.served.room.large if self.served else LARGE
+        with self.large if size_hw[0] * size_hw[1] > large else nullcontext():
+            yield
 
     @property
     def model(self) -> Served:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import anyio
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,9 @@ from ..core.config import ServeConfig
 from ..core.errors import RequestError, ServiceError
 
 __all__ = ["Upload", "read_body", "read_files"]
+
+# Python knows a hundred more, some of which fail on names or make what no answer can hold.
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,12 @@ async def read_files(request: Request, config: ServeConfig, count: Callable[[int
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data"):
         raise RequestError(f"the request's content type is {kind or 'missing'}",
-                           "multipart/form-data with a file 'image'", "curl -X POST URL -F image=@photo.jpg",
+                           "multipart/form-data with a file 'image', or image/… where the body is the image",
+                           "curl -X POST URL -F image=@photo.jpg",
                            status=415 if kind else 400)
+    charset = parse_options_header(kind)[1].get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in CHARSETS:
+        raise RequestError(f"the form's charset is {charset[:40]!r}", " or ".join(CHARSETS), "leave charset out")
     parser = _Parser(request.headers, _limited(request, config, count), max_files=most, max_fields=16)
     try:
         with anyio.fail_after(config.upload_timeout):
@@ -87,7 +95,9 @@ async def _part(field: str, value: UploadFile | str) -> Upload:
         return Upload(field, "", b"", is_file=False)
     data = await value.read()
     await value.close()
-    return Upload(field, value.filename or "image", data)
+    # A lone surrogate can be in no answer, as it can't be written in UTF-8.
+    name = (value.filename or "image").encode("utf-8", "replace").decode("utf-8")
+    return Upload(field, name, data)
 
 
 async def _limited(request: Request, config: ServeConfig,

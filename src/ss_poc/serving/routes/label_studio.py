@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,6 @@ from fastapi.responses import Response
 from ...core.bit_depth import range_warnings
 from ...core.deployed import SERVICE
 from ...core.errors import RequestError
-from ...core.images import open_image
 from ...formats.label_studio import controls
 from ..answers import json_response
 from ..label_studio import load_image, regions
@@ -28,7 +28,8 @@ router = APIRouter(prefix="/label-studio")
 @router.post("/setup", openapi_extra=LABEL_STUDIO_SETUP, response_class=Response)
 async def ls_setup(request: Request) -> Response:
     """Take a project in: its labelling interface must be one that regions can be written for."""
-    body = await _read_object(request)
+    with state_of(request).gate.holding() as count:
+        body = await _read_object(request, count)
     interface = body.get("schema", "")
     if not isinstance(interface, str):
         raise RequestError("'schema' is no text", "the labelling interface")
@@ -40,13 +41,22 @@ async def ls_setup(request: Request) -> Response:
 @router.post("/predict", openapi_extra=LABEL_STUDIO_PREDICT, response_class=Response)
 async def ls_predict(request: Request) -> Response:
     """Propose regions for Label Studio's tasks."""
-    body = await _read_object(request)
+    state = state_of(request)
+    state.gate.check()
+    with state.gate.holding() as count:  # the images may be in the body, and stay in memory until the last is done
+        return await _propose_each(request, await _read_object(request, count))
+
+
+async def _propose_each(request: Request, body: dict[str, Any]) -> Response:
     tasks, interface = body.get("tasks"), body.get("label_config")
     if not isinstance(tasks, list) or not isinstance(interface, str) or not all(
             isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks):
         raise RequestError("this is no request of Label Studio",
                            '{"tasks": [{"data": {…}}], "label_config": "<View>…"}')
     state, note = state_of(request), note_of(request)
+    if len(tasks) > state.config.max_images:
+        raise RequestError(f"the request has {len(tasks)} tasks", f"at most {state.config.max_images}",
+                           "ask for fewer at once, or raise SS_POC_MAX_IMAGES", status=413)
     results = [await state.gate.run(functools.partial(_propose, state, note, task["data"], interface),
                                     state.config.timeout) for task in tasks]
     return json_response({"results": results, "model_version": _version(state)})
@@ -64,10 +74,13 @@ def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], inter
     reference = data.get(offered[0].value)
     if not isinstance(reference, str):
         raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
-    opened, predictor = open_image(load_image(reference, state.config), state.config.max_pixels), state.model.predictor
-    prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
-    note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
-    found = regions(prediction, offered)
+    predictor = state.model.predictor
+    with state.gate.holding() as count:
+        opened = state.open(load_image(reference, state.config, count))
+        with state.turn_for(opened.size_hw):
+            prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
+            note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
+            found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),
             "model_version": _version(state)}
@@ -78,10 +91,8 @@ def _version(state: ServiceState) -> str:
     return f"{spec.name} {spec.version}"
 
 
-async def _read_object(request: Request) -> dict[str, Any]:
-    state = state_of(request)
-    with state.gate.holding() as count:
-        data = await read_body(request, state.config, count)
+async def _read_object(request: Request, count: Callable[[int], None]) -> dict[str, Any]:
+    data = await read_body(request, state_of(request).config, count)
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as error:

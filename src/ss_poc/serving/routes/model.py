@@ -19,13 +19,15 @@ router = APIRouter()
 @router.get("/info", summary="The model, its scores and the limits")
 async def info(request: Request) -> dict[str, Any]:
     """The model, its scores, its engine, its samples and the limits."""
-    served, config = state_of(request).model, state_of(request).config
+    state = state_of(request)
+    served, config = state.model, state.config
     spec = served.predictor.spec
     return {"name": spec.name, "version": spec.version, "labels": spec.labels, "colors": spec.colors,
             "size_hw": spec.size_hw, "scale": spec.scale, "network": spec.network, "engine": served.predictor.engine,
             "engines_refused": served.predictor.refused, "scores": served.card.get("scores", {}),
             "thresholds": [rule.proba for rule in served.predictor.rules], "samples": served.samples,
-            "limits": {"bytes": config.max_bytes, "pixels": config.max_pixels, "images": config.max_images}}
+            "limits": {"bytes": config.max_bytes, "pixels": state.max_pixels, "images": config.max_images,
+                       "bytes_a_pixel": served.room.bytes_a_pixel}}
 
 
 @router.get("/drift.json", summary="The last images against those of training")

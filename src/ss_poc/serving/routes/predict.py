@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +14,17 @@ from fastapi.responses import Response
 from ...core.bit_depth import range_warnings
 from ...core.drawing import draw_overlay
 from ...core.errors import ImageError, RequestError
-from ...core.images import OpenedImage, encode_image, open_image
+from ...core.images import OpenedImage, encode_image
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
 from ..openapi import BATCH, PREDICT
 from ..state import RequestNote, ServiceState, note_of, state_of
-from ..uploads import Upload, read_files
+from ..uploads import Upload, read_body, read_files
 
 __all__ = ["FORMATS", "router"]
 
 FORMATS = ("json", "png", "mask", "coco")
-# Images of more pixels go through one at a time: they take about 20 bytes a pixel.
-LARGE = 16_000_000
 
 router = APIRouter()
 
@@ -47,7 +45,7 @@ async def predict(request: Request) -> Response:
     query = _read_query(request)
     state.gate.check()
     with state.gate.holding() as count:
-        upload = _the_image(await read_files(request, state.config, count, most=1))
+        upload = await _read_image(request, state, count)
         work = functools.partial(_respond, state, note_of(request), upload, query, started)
         return await state.gate.run(work, state.config.timeout)
 
@@ -92,6 +90,14 @@ def _threshold(text: str | None) -> float | None:
     return threshold
 
 
+async def _read_image(request: Request, state: ServiceState, count: Callable[[int], None]) -> Upload:
+    """Read the image: a form's file, or the whole body where its content type says that it is the image."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return Upload("image", "image", await read_body(request, state.config, count))
+    return _the_image(await read_files(request, state.config, count, most=1))
+
+
 def _the_image(uploads: list[Upload]) -> Upload:
     found = next((upload for upload in uploads if upload.field == "image"), None)
     if found is None or not found.is_file:
@@ -100,14 +106,12 @@ def _the_image(uploads: list[Upload]) -> Upload:
     return found
 
 
-def _see(state: ServiceState, data: bytes, threshold: float | None) -> tuple[ReceivedImage, Prediction]:
+def _see(state: ServiceState, data: bytes, opened: OpenedImage,
+         threshold: float | None) -> tuple[ReceivedImage, Prediction]:
     """Decode an image, predict, and record it; runs in a thread."""
-    opened = open_image(data, state.config.max_pixels)
-    height, width = opened.size_hw
-    with state.large if height * width > LARGE else nullcontext():
-        image = _received(opened, data, state.model.predictor.spec.bit_depth)
-        prediction = state.model.predictor.predict(image.rgb, threshold)
-        state.model.record(image, prediction)
+    image = _received(opened, data, state.model.predictor.spec.bit_depth)
+    prediction = state.model.predictor.predict(image.rgb, threshold)
+    state.model.record(image, prediction)
     return image, prediction
 
 
@@ -117,7 +121,14 @@ def _received(opened: OpenedImage, data: bytes, bit_depth: int) -> ReceivedImage
 
 
 def _respond(state: ServiceState, note: RequestNote, upload: Upload, query: _Query, started: float) -> Response:
-    image, prediction = _see(state, upload.data, query.threshold)
+    opened = state.open(upload.data)
+    with state.turn_for(opened.size_hw):  # the answer takes as much memory as the prediction
+        return _respond_to(state, note, upload, opened, query, started)
+
+
+def _respond_to(state: ServiceState, note: RequestNote, upload: Upload, opened: OpenedImage, query: _Query,
+                started: float) -> Response:
+    image, prediction = _see(state, upload.data, opened, query.threshold)
     note.bytes, (note.height, note.width) = len(upload.data), image.rgb.shape[:2]
     note.labels = prediction.verdict["labels"]
     note.warn(image.warnings)
@@ -145,9 +156,12 @@ def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], q
     for upload in files:
         started = time.perf_counter()
         try:
-            image, prediction = _see(state, upload.data, query.threshold)
-            note.warn(image.warnings)
-            body = _body(state, image, prediction, upload.name, query, started)
+            opened = state.open(upload.data)
+            with state.turn_for(opened.size_hw):
+                image, prediction = _see(state, upload.data, opened, query.threshold)
+                note.warn(image.warnings)
+                body = _body(state, image, prediction, upload.name, query, started)
+                del image, prediction
             results.append({"name": upload.name, "status": 200, **body})
         except ImageError as error:
             results.append({"name": upload.name, "status": error.status, "error": error.what,
