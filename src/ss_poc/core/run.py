@@ -37,6 +37,11 @@ class RunPaths:
         return self.result / self.img_dir_name / "segment" / self.model_name
 
     @property
+    def unpacked(self) -> Path:
+        """Where zips of labels and photographs are unpacked, for all runs on the data set."""
+        return self.result / self.img_dir_name / "unpacked"
+
+    @property
     def replacement(self) -> RunPaths:
         """Where a run is written that takes this one's place when it is finished: a name that no user can give."""
         return dataclasses.replace(self, model_name=f".{self.model_name}.new")

@@ -25,10 +25,11 @@ from ..core.masks import decode_rle, polygons_to_mask
 from ..core.model_spec import FULL_DEPTH
 from ..core.run import Run
 from ..core.text_table import counted
+from ..formats.archives import as_given, findings_as_given, is_zip, photo_folder
 from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
-from ..formats.labels import read_labels
+from ..formats.labels import LabelSource, read_labels
 from ..formats.regions import Shape, read_shape
 from .notes import note_exif, note_values
 from .packed import bit, bytes_a_pixel
@@ -162,13 +163,13 @@ class _File:
         return "stored" if stored else "upright"
 
 
-def load_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
               bit_depth: int | None = None) -> Dataset:
     """Read and check a data set.
 
     Args:
-        json_path: labels of any format that `formats.labels` knows: a file, or their folder.
-        img_path: folder of the photographs; nothing outside of it is read.
+        json_path: labels of any format that `formats.labels` knows: a file, their folder, or a zip; or what it found.
+        img_path: folder of the photographs, or a zip; nothing outside of it is read.
         progress: show a bar while the files are read.
         exif_labels: one of EXIF_LABELS of `core.config`.
         bit_depth: bits that are used in files of 16 bits; None to find out.
@@ -179,10 +180,11 @@ def load_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labe
     dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, bit_depth)
     if dataset is None:
         refused = [item for item in findings if item.action == "refuse"]
-        raise DataError("\n".join([f"{json_path} cannot be trained on:",
+        source = as_given(str(json_path.path if isinstance(json_path, LabelSource) else json_path))
+        raise DataError("\n".join([f"{source} cannot be trained on:",
                                    *(f"  {item.where}: {item.detail} ({item.code})" for item in refused)]),
                         " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)),
-                        f"see python -m ss_poc.data check '{json_path}' '{img_path}'")
+                        f"see python -m ss_poc.data check '{source}' '{img_path}'")
     return dataset
 
 
@@ -192,35 +194,45 @@ def load_trained(run: Run) -> Dataset:
                      bit_depth=run.data.bit_depth)
 
 
-def inspect_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
                  bit_depth: int | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
     """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
     findings: list[Finding] = []
-    coco = read_labels(json_path, img_path, findings)
-    if not img_path.is_dir():
+    try:
+        folder = photo_folder(img_path)
+        coco = read_labels(json_path, folder, findings)
+    except DataError as error:
+        folder, coco = img_path, Coco()
+        findings.append(finding("folder-missing", img_path.name, f"{error.what}; expected {error.expected}"))
+    if not folder.exists():
         findings.append(finding("folder-missing", str(img_path), "there is no such folder; expected the images'"))
-        return None, tuple(findings)
-    named = _name_files(coco.images, img_path, findings)
-    files = _read_files(named, img_path, findings, progress, exif_labels)
+    if not folder.is_dir():
+        return None, tuple(findings_as_given(findings))
+    if not coco.images and not any(item.action == "refuse" for item in findings):
+        findings.append(finding("no-images", img_path.name, "the labels name no photograph; expected one at least"))
+    named = _name_files(coco.images, folder, findings)
+    files = _read_files(named, folder, findings, progress, exif_labels)
     shapes = _read_shapes(coco, named, files, findings)
     used = {annotation.category_id for found in shapes.values() for annotation, _ in found}
     categories = sorted((item for item in coco.categories if item.id in used), key=lambda item: item.id)
     wide = {name: file.values for name, file in files.items() if file.values}
     depth = bit_depth or find_bit_depth(wide.values())
-    samples = _samples(img_path, files, shapes, [item.id for item in categories], exif_labels, depth)
+    samples = _samples(folder, files, shapes, [item.id for item in categories], exif_labels, depth)
     labels = tuple(item.name for item in categories)
+    source = json_path.path if isinstance(json_path, LabelSource) else json_path
     if coco.images and coco.categories and not categories:
-        findings.append(finding("no-regions", json_path.name, _why_empty(coco, findings)))
+        findings.append(finding("no-regions", source.name, _why_empty(coco, findings)))
     findings.extend(_notes(samples, labels, coco, used))
     findings.extend(note_values(img_path.name, wide, depth))
     unsure = {name for name, file in files.items() if file.two_frames}
-    findings.extend(note_exif(json_path.name, samples, unsure) if exif_labels == "auto" else [])
-    findings.extend(_unlisted(img_path, {*named, *_inside(coco.masks, img_path)}) if coco.images else [])
+    findings.extend(note_exif(source.name, samples, unsure) if exif_labels == "auto" else [])
+    findings.extend(_unlisted(folder, {*named, *_inside(coco.masks, folder)}) if coco.images else [])
     order = list(RULES)
-    findings.sort(key=lambda item: order.index(item.code))
+    findings = sorted(findings_as_given(findings), key=lambda item: order.index(item.code))
     if any(item.action == "refuse" for item in findings):
         return None, tuple(findings)
-    dataset = Dataset(Path(os.path.abspath(img_path)).name, samples, labels, choose_colors(categories),
+    name = Path(os.path.abspath(img_path)).name
+    dataset = Dataset(Path(name).stem if is_zip(img_path) else name, samples, labels, choose_colors(categories),
                       tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples),
                       depth, len(wide))
     return dataset, dataset.findings

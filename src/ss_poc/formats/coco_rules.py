@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "show"]
+from ..core.errors import SegmentError
+
+__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "sentence", "show"]
 
 MAX_POINTS = 1_000_000
 # The rasteriser takes about 100 bytes for each pixel of an outline.
@@ -19,6 +21,7 @@ RULES: dict[str, tuple[str, str]] = {
     "json-unreadable": (REFUSE, "The file must exist, be complete, and be json."),
     "structure": (REFUSE, "images, annotations and categories are lists of objects; ids are whole numbers; every image "
                           "has a file_name, every category a name."),
+    "sets-overlap": (REFUSE, "Several COCO files of a folder are one set where each has photographs of its own."),
     "folder-missing": (REFUSE, "img_path must be a folder."),
     "no-images": (REFUSE, "The json must name images."),
     "no-categories": (REFUSE, "The json must name categories."),
@@ -101,6 +104,13 @@ class Problem(Exception):
 def finding(code: str, where: str, detail: str) -> Finding:
     """Return a finding with the action of its rule."""
     return Finding(code, RULES[code][0], where, detail)
+
+
+def sentence(error: SegmentError | OSError) -> str:
+    """An error on one line, as the detail of a finding."""
+    if isinstance(error, OSError):
+        return str(error)
+    return "; ".join(part for part in (error.what, error.expected and f"expected {error.expected}", error.fix) if part)
 
 
 def show(value: Any) -> str:

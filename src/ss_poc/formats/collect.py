@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +17,11 @@ from ..core.masks import encode_rle
 from .coco import Annotation, Category, Coco, ImageEntry
 from .coco_rules import Finding, finding
 
-__all__ = ["Collected", "circle", "ellipse", "flat", "pasted", "rectangle", "whole_jsons"]
+__all__ = ["Collected", "circle", "ellipse", "flat", "pasted", "rectangle", "text_of", "whole_jsons"]
 
 # Corners of the polygon that stands for a circle or an ellipse: its area is 0.2 % too small.
 CORNERS = 64
+LARGEST_TEXT = 100_000_000  # bytes
 
 
 @dataclass
@@ -107,6 +110,24 @@ def whole_jsons(paths: Iterable[Path], findings: list[Finding]) -> Iterator[tupl
             findings.append(finding("file-unreadable", path.name, error.what))
             continue
         yield path, value
+
+
+def text_of(path: Path) -> str:
+    """Return what a text file of labels holds: UTF-8, UTF-16 with its mark, or the Korean code page of Windows.
+
+    Raises:
+        ArtifactError: it is written in none of these, or is larger than LARGEST_TEXT.
+    """
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ArtifactError(f"{path} has {path.stat().st_size / 1e6:.0f} MB", "a text file of labels, of at most "
+                            f"{LARGEST_TEXT / 1e6:.0f} MB")
+    data = path.read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for coding in ("utf-16",) if wide else ("utf-8-sig", "cp949"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(coding)
+    raise ArtifactError(f"{path} is not written in UTF-8", "UTF-8, UTF-16 or cp949",
+                        "open it in an editor and save it as UTF-8")
 
 
 def flat(points: Iterable[Sequence[float]]) -> list[float]:

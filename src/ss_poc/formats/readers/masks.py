@@ -22,13 +22,15 @@ from ...core.images import header, images_below, turn
 from ...core.masks import encode_rle
 from ..coco import Coco
 from ..coco_rules import Finding, Problem, finding
-from ..collect import Collected
+from ..collect import Collected, text_of
 
 __all__ = ["find_masks", "read_masks"]
 
 FOLDERS = ("SegmentationClass", "ground_truth", "masks", "Masks", "mask", "annotations", "labels")
 # Names of folders that say what is in them, not which photograph.
 PLACES = {*FOLDERS, "JPEGImages", "images", "Images", "photos", "img", "imgs", "test", "train", "val", "valid", "data"}
+# Masks of single objects, which VOC and CVAT write beside those of classes.
+OBJECTS = "SegmentationObject"
 ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation")
 VOID = 255
 MOST_CLASSES = 64
@@ -53,7 +55,10 @@ def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
     """
     colors = _labelmap(source)
     by_label = source.name == "ground_truth"
-    shown = {name: _key(PurePosixPath(name)) for name in _pictures(photos) if source not in (photos / name).parents}
+    pictures = [PurePosixPath(name) for name in _pictures(photos)]
+    objects = [photos / name for name in pictures if OBJECTS in name.parts]
+    shown = {name.as_posix(): _key(name) for name in pictures
+             if OBJECTS not in name.parts and source not in (photos / name).parents}
     masks: dict[str, list[Path]] = {name: [] for name in shown if by_label and "good" in PurePosixPath(name).parts}
     files = _pictures(source)
     for name in files:
@@ -68,7 +73,8 @@ def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
         except (ImageError, Problem) as error:
             found = error if isinstance(error, Problem) else Problem("image-unreadable", error.what)
             findings.append(finding(found.code, name, found.detail))
-    return replace(_named(photographs, colors, findings), masks=frozenset(source / name for name in files))
+    no_photographs = frozenset([*objects, *(source / name for name in files)])
+    return replace(_named(photographs, colors, findings), masks=no_photographs)
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _labelmap(source: Path) -> dict[tuple[int, ...], str]:
     files = (place / "labelmap.txt" for place in (source, source.parent))
     path = next((file for file in files if file.is_file()), None)
     colors = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines() if path else ():
+    for line in text_of(path).splitlines() if path else ():
         name, _, rest = line.partition(":")
         values = rest.partition(":")[0].split(",")
         if not line.startswith("#") and len(values) == 3 and all(value.strip().isdigit() for value in values):

@@ -8,13 +8,10 @@ An importer for another kind returns a `Moved`, and is called here.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-import zipfile
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from ...core.errors import DataError
+from ...formats.archives import as_given, opened
 from ..model import Labels
 from .coco import find_jsons, move_coco
 from .masks import move_masks
@@ -37,26 +34,8 @@ def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = No
         DataError: nothing in `source` can be used.
         ConfigError, ArtifactError: as reading COCO raises them.
     """
-    with _opened(source) as opened:
-        found = find_jsons(opened)
-        if found:
-            return move_coco(found, opened, folder, photos, exif_labels)
-        return move_masks(opened, folder, labels, photos, exif_labels)
-
-
-@contextlib.contextmanager
-def _opened(source: Path) -> Iterator[Path]:
-    """Yield a file or folder as it is, and a zip as the folder it was unpacked into, which is removed afterwards."""
-    if not source.exists():
-        raise DataError(f"there is no {source}", "a COCO json, a zip or a folder", "check the path")
-    if source.suffix.lower() != ".zip":
-        yield source
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            with zipfile.ZipFile(source) as archive:
-                archive.extractall(scratch)  # leaves no file outside: see zipfile's own checks
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{source} is no zip: {error}", "the file as it was downloaded",
-                            "download it again") from error
-        yield Path(scratch)
+    with opened(source) as place:
+        found = find_jsons(place)
+        moved = move_coco(found, place, folder, photos, exif_labels) if found else \
+            move_masks(place, folder, labels, photos, exif_labels)
+        return replace(moved, left_out=[*map(as_given, moved.left_out)], notes=[*map(as_given, moved.notes)])
