@@ -17,15 +17,19 @@ from PIL.TiffImagePlugin import TiffImageFile
 from .bit_depth import Values, is_wide, to_8_bit, wide_values
 from .errors import ImageError
 from .files import atomic_path
+from .jpeg import with_its_end
 from .model_spec import FULL_DEPTH
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "UNREAD_SUFFIXES", "OpenedImage", "decode_image", "encode_image",
            "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
 # MPO opens through JPEG's factory; naming it here makes Pillow raise KeyError for whatever is no JPEG.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+# Photographs by their names, in formats that are not taken: they are named, where others are passed over.
+UNREAD_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".dng", ".cr2", ".cr3", ".nef",
+                   ".arw", ".raf", ".orf", ".rw2")
 MAX_PIXELS = 200_000_000
 
 # Pillow warns and fails at limits of its own; `header` checks ours before a pixel is decoded.
@@ -100,7 +104,7 @@ class OpenedImage:
             ImageError: the file is damaged (422).
         """
         with self._read():
-            self._image.load()
+            self._load()
             left = _turn_left(self._image, self.orientation, upright)
             values = self._wide_values()
             if self.wide and values is None and bit_depth < FULL_DEPTH:
@@ -116,11 +120,20 @@ class OpenedImage:
             ImageError: whatever `decode` would raise.
         """
         with self._read():
-            image = self._image
-            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-            image.load()
+            self._image.draft(None, (max(1, self._image.width // 8), max(1, self._image.height // 8)))
+            self._load()
             if self._wide_values() is None:
-                _to_rgb(image.crop((0, 0, 1, 1)))
+                _to_rgb(self._image.crop((0, 0, 1, 1)))
+
+    def _load(self) -> None:
+        try:
+            self._image.load()
+        except OSError:
+            whole = with_its_end(self._file.getvalue()) if self._image.format in ("JPEG", "MPO") else None
+            if whole is None:
+                raise
+            self._image = Image.open(io.BytesIO(whole), formats=FORMATS)
+            self._image.load()
 
     def _wide_values(self) -> np.ndarray | None:
         """Values of the loaded image where it is wide, noted in `values`; None where it is not."""
@@ -271,6 +284,8 @@ def save_image(path: Path, image: np.ndarray) -> None:
 def find_images(source: str) -> list[Path]:
     """Image files of a folder (with its subfolders), a glob, or a single file; sorted, hidden ones left out.
 
+    Those in formats that are not taken are among them: whoever reads them says so.
+
     Raises:
         ImageError: there is none.
     """
@@ -280,7 +295,7 @@ def find_images(source: str) -> list[Path]:
     try:
         candidates = path.rglob("*") if path.is_dir() else \
             Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
-        found = _images_among(candidates, path)
+        found = _images_among(candidates, path, (*SUFFIXES, *UNREAD_SUFFIXES))
     except ValueError:  # such as "a**", which is no pattern
         found = []
     if not found:
@@ -289,14 +304,14 @@ def find_images(source: str) -> list[Path]:
     return found
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """Image files of a folder and its subfolders; sorted, hidden ones left out. There may be none."""
-    return _images_among(folder.rglob("*"), folder)
+    return _images_among(folder.rglob("*"), folder, suffixes)
 
 
-def _images_among(candidates: Iterable[Path], source: Path) -> list[Path]:
+def _images_among(candidates: Iterable[Path], source: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(item for item in candidates
-                  if item.suffix.lower() in SUFFIXES and item.is_file() and not _is_hidden(item, source))
+                  if item.suffix.lower() in suffixes and item.is_file() and not _is_hidden(item, source))
 
 
 def _is_hidden(item: Path, source: Path) -> bool:

@@ -379,7 +379,10 @@ def _inside(paths: Iterable[Path], root: Path) -> list[str]:
 
 def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
     left = [name for name in _inside(images.images_below(root), root) if name not in named]
-    return [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
+    found = [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
+    unread = [name for name in _inside(images.images_below(root, images.UNREAD_SUFFIXES), root) if name not in named]
+    return found + [finding("image-unreadable", name, f"photographs that end in {Path(name).suffix} are not read; "
+                                                      "expected JPEG or PNG") for name in unread]
 
 
 def _regions_key(sample: Sample) -> str:
