@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ss_poc.core.errors import ImageError
-from ss_poc.core.images import decode_image, find_images, images_below, open_image
+from ss_poc.core.images import PLAIN, decode_image, find_images, images_below, open_image
 from ss_poc.core.jpeg import with_its_end
 from ss_poc.inference.reading import Read, Unread, read_photograph
 
@@ -62,7 +62,7 @@ def test_a_folder_with_phone_photographs_is_read_or_each_is_named(tmp_path):
     (tmp_path / "e.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(180))
     (tmp_path / "notes.txt").write_text("no photograph")
     files = find_images(str(tmp_path))
-    found = {file.name: read_photograph(file, file.name, 16) for file in files}
+    found = {file.name: read_photograph(file, file.name, PLAIN) for file in files}
     assert {name for name, read in found.items() if isinstance(read, Read)} == {"b.jfif", "c.jpe", "d.JPG"}
     assert {read.name: read.reason for read in found.values() if isinstance(read, Unread)} == {
         "e.heic": "the format of this file is HEIC, AVIF or video", "f.jp2": "the format of this file is JPEG 2000"}

@@ -94,11 +94,14 @@ def describe_dataset(dataset: Dataset) -> str:
         rows.append([label, str(sum(channel in sample.classes for sample in dataset.samples)), str(len(found)),
                      *(f"{value:.0f}" for value in (min(areas), np.median(areas), max(areas))),
                      *(f"{value:.3g}" for value in (min(shares), np.median(shares), max(shares)))])
-    used = f"bits         {dataset.bit_depth}, used by {dataset.wide} images of 16 bits"
+    levels, low_high = dataset.levels, dataset.levels.span or (0, 0)
+    used = [f"bits         {levels.bit_depth}, used by {dataset.wide} images of 16 bits"] * bool(dataset.wide)
+    used += [f"values       {low_high[0]:g} to {low_high[1]:g} become black to white, in {dataset.spanned} images of "
+             "float, signed or 32-bit values"] * bool(dataset.spanned)
     return "\n".join([f"data set     {dataset.name}",
                       f"images       {total}: {total - clean} with regions, {clean} clean",
                       f"sizes        {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} (height x width)",
-                      *[used] * bool(dataset.wide),
+                      *used,
                       f"regions      {sum(len(sample.regions) for sample in dataset.samples)}",
                       f"fingerprint  {dataset.fingerprint[:16]}", "", text_table(rows)])
 

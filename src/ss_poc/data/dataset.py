@@ -19,10 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core import images
-from ..core.bit_depth import Values, find_bit_depth
+from ..core.bit_depth import Values, find_levels, spanned
 from ..core.errors import DataError, ImageError
+from ..core.levels import Levels
 from ..core.masks import decode_rle, polygons_to_mask
-from ..core.model_spec import FULL_DEPTH
 from ..core.run import Run
 from ..core.text_table import counted
 from ..formats.archives import as_given, findings_as_given, is_zip, photo_folder
@@ -61,7 +61,7 @@ class Sample:
         frame: "upright" or "stored": what the coordinates of the regions refer to.
         regions: by annotation id.
         digest: SHA-256 of the file.
-        bit_depth: bits that the data set's photographs use in files of 16 bits.
+        levels: of all photographs of the data set with more than 8 bits a value.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Sample:
     frame: str
     regions: tuple[Region, ...]
     digest: str
-    bit_depth: int = FULL_DEPTH
+    levels: Levels = images.PLAIN
 
     @property
     def classes(self) -> frozenset[int]:
@@ -81,7 +81,7 @@ class Sample:
 
     def image(self) -> np.ndarray:
         """Decode the photograph: (H, W, 3) uint8 RGB, upright. Raises ImageError."""
-        return images.decode_image(self.path, bit_depth=self.bit_depth)
+        return images.decode_image(self.path, levels=self.levels)
 
     def mask(self, classes: int) -> np.ndarray:
         """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
@@ -116,8 +116,9 @@ class Sample:
 class Dataset:
     """Checked samples, by name; labels, `#rrggbb` colours and category ids in channel order.
 
-    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `bit_depth`
-    says how many bits the photographs use in files of 16 bits, `wide` how many such files there are.
+    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `levels`
+    says what becomes black and white in files of more than 8 bits; `wide` counts those of 16 bits, `spanned` those of
+    float, signed or 32-bit values.
     """
 
     name: str
@@ -127,8 +128,9 @@ class Dataset:
     category_ids: tuple[int, ...]
     findings: tuple[Finding, ...]
     fingerprint: str
-    bit_depth: int = FULL_DEPTH
+    levels: Levels = images.PLAIN
     wide: int = 0
+    spanned: int = 0
 
     def samples_of(self, names: Iterable[str]) -> list[Sample]:
         """Samples of those names, in the order of the names. Raises KeyError where there is no such sample."""
@@ -141,7 +143,7 @@ class _File:
     """What a read of an image file found.
 
     `frame_hw` is the size that its labels refer to, one of the two; `sized` says whether they name it; `values` are
-    those of a file of 16 bits, else None.
+    those of a file with more than 8 bits a value, else None.
     """
 
     digest: str
@@ -164,7 +166,7 @@ class _File:
 
 
 def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
-              bit_depth: int | None = None) -> Dataset:
+              levels: Levels | None = None) -> Dataset:
     """Read and check a data set.
 
     Args:
@@ -172,12 +174,12 @@ def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = Fa
         img_path: folder of the photographs, or a zip; nothing outside of it is read.
         progress: show a bar while the files are read.
         exif_labels: one of EXIF_LABELS of `core.config`.
-        bit_depth: bits that are used in files of 16 bits; None to find out.
+        levels: what becomes black and white in files of more than 8 bits; None to find out.
 
     Raises:
         DataError: it cannot be trained on; every reason is in it. What was left out or kept is in `findings`.
     """
-    dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, bit_depth)
+    dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, levels)
     if dataset is None:
         refused = [item for item in findings if item.action == "refuse"]
         source = as_given(str(json_path.path if isinstance(json_path, LabelSource) else json_path))
@@ -191,11 +193,11 @@ def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = Fa
 def load_trained(run: Run) -> Dataset:
     """The data set that a run was trained on, its labels and values read as they were then. Raises as `load_coco`."""
     return load_coco(Path(run.data.json_path), Path(run.data.img_path), exif_labels=run.config.exif_labels,
-                     bit_depth=run.data.bit_depth)
+                     levels=run.data.levels)
 
 
 def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
-                 bit_depth: int | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
+                 levels: Levels | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
     """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
     findings: list[Finding] = []
     try:
@@ -216,14 +218,14 @@ def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool =
     used = {annotation.category_id for found in shapes.values() for annotation, _ in found}
     categories = sorted((item for item in coco.categories if item.id in used), key=lambda item: item.id)
     wide = {name: file.values for name, file in files.items() if file.values}
-    depth = bit_depth or find_bit_depth(wide.values())
-    samples = _samples(folder, files, shapes, [item.id for item in categories], exif_labels, depth)
+    levels = levels or find_levels(wide.values())
+    samples = _samples(folder, files, shapes, [item.id for item in categories], exif_labels, levels)
     labels = tuple(item.name for item in categories)
     source = json_path.path if isinstance(json_path, LabelSource) else json_path
     if coco.images and coco.categories and not categories:
         findings.append(finding("no-regions", source.name, _why_empty(coco, findings)))
     findings.extend(_notes(samples, labels, coco, used))
-    findings.extend(note_values(img_path.name, wide, depth))
+    findings.extend(note_values(img_path.name, wide, levels))
     unsure = {name for name, file in files.items() if file.two_frames}
     findings.extend(note_exif(source.name, samples, unsure) if exif_labels == "auto" else [])
     findings.extend(_unlisted(folder, {*named, *_inside(coco.masks, folder)}) if coco.images else [])
@@ -231,10 +233,10 @@ def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool =
     findings = sorted(findings_as_given(findings), key=lambda item: order.index(item.code))
     if any(item.action == "refuse" for item in findings):
         return None, tuple(findings)
-    name = Path(os.path.abspath(img_path)).name
+    name, by_span = Path(os.path.abspath(img_path)).name, sum(spanned(values, levels) for values in wide.values())
     dataset = Dataset(Path(name).stem if is_zip(img_path) else name, samples, labels, choose_colors(categories),
                       tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples),
-                      depth, len(wide))
+                      levels, len(wide) - by_span, by_span)
     return dataset, dataset.findings
 
 
@@ -331,14 +333,14 @@ def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str
 
 
 def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[Annotation, Shape]]],
-             category_ids: Sequence[int], exif_labels: str, bit_depth: int) -> tuple[Sample, ...]:
+             category_ids: Sequence[int], exif_labels: str, levels: Levels) -> tuple[Sample, ...]:
     samples = []
     for name in sorted(files):
         file = files[name]
         regions = tuple(Region(category_ids.index(annotation.category_id), annotation.id, shape.polygons, shape.rle,
                                shape.area) for annotation, shape in sorted(shapes[name], key=lambda pair: pair[0].id))
         samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation,
-                              file.frame(exif_labels), regions, file.digest, bit_depth))
+                              file.frame(exif_labels), regions, file.digest, levels))
     return tuple(samples)
 
 

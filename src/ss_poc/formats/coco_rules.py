@@ -69,7 +69,9 @@ RULES: dict[str, tuple[str, str]] = {
     "exif-unsure": (KEEP, "Labels of a photograph that EXIF mirrors or turns upside down, or of a turned square one, "
                           "may refer to it as shown or as stored; --exif_labels decides."),
     "bit-depth": (KEEP, "Cameras of 10, 12 or 14 bits write files of 16 bits: the bits in use are found from the "
-                        "highest value, and kept with the model."),
+                        "highest value but for hot pixels, and kept with the model."),
+    "value-range": (KEEP, "Files of float, signed or 32-bit values have no range of their own: one is found for all of "
+                          "them, but for hot and dead pixels, and kept with the model."),
     "range-unused": (KEEP, "A photograph that uses under a tenth of its range is nearly uniform: check exposure and "
                            "file format."),
     "unlisted-images": (KEEP, "Image files that the json does not name are not used."),

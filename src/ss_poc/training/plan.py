@@ -10,8 +10,7 @@ from pathlib import Path
 from ..core.config import NAME_PATTERN, ChosenConfig, TrainConfig, parse_size
 from ..core.errors import ConfigError
 from ..core.host import share_cores
-from ..core.model_spec import FULL_DEPTH
-from ..core.run import RunPaths, read_run
+from ..core.run import Run, RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
 from ..formats.archives import photo_folder, unpacked
@@ -90,8 +89,8 @@ def make_plan(config: TrainConfig) -> Plan:
     labels = _labels_of(config, folder, final.unpacked, paths if going_on and status == "started" else None)
     config = dataclasses.replace(config, img_dir_name=config.data_set, img_path=str(folder),
                                  json_path=str(labels.path if isinstance(labels, LabelSource) else labels))
-    bit_depth = read_run(paths)["data"].get("bit_depth", FULL_DEPTH) if going_on else None
-    dataset = load_coco(labels, folder, True, config.exif_labels, bit_depth)
+    levels = Run.read(paths).data.levels if going_on else None
+    dataset = load_coco(labels, folder, True, config.exif_labels, levels)
     if going_on:
         return _going_on(paths, config, dataset, finished=status == "finished")
     return _anew(folder_for(final), config, dataset)
@@ -124,7 +123,12 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     check_inputs(paths, chosen)
     _check_network(chosen)
     if dataset.wide:
-        rows.append(Choice("bit_depth", str(dataset.bit_depth), f"bits that {dataset.wide} photographs of 16 bits use"))
+        rows.append(Choice("bit_depth", str(dataset.levels.bit_depth),
+                           f"bits that {dataset.wide} photographs of 16 bits use"))
+    if dataset.spanned and dataset.levels.span:
+        low, high = dataset.levels.span
+        rows.append(Choice("value_range", f"{low:g} to {high:g}", f"become black to white in {dataset.spanned} "
+                                                                  "photographs of float, signed or 32-bit values"))
     return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
 
 

@@ -65,8 +65,8 @@ def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], inter
     if not isinstance(reference, str):
         raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
     opened, predictor = open_image(load_image(reference, state.config), state.config.max_pixels), state.model.predictor
-    prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
-    note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
+    prediction = predictor.predict(opened.decode(levels=predictor.spec.levels))
+    note.warn(range_warnings(opened.values, predictor.spec.levels))
     found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),
