@@ -6,6 +6,7 @@ import codecs
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -132,4 +133,6 @@ def text_of(path: Path) -> str:
 
 def flat(points: Iterable[Sequence[float]]) -> list[float]:
     """Return points (x, y) as COCO writes a polygon: x, y, x, y, …"""
-    return [float(value) for point in points for value in point[:2]]
+    points = list(points)
+    pairs = points if set(map(len, points)) == {2} else [point[:2] for point in points]
+    return list(map(float, chain.from_iterable(pairs)))
