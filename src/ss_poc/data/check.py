@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="as for training (default: %(default)s)")
     check.add_argument("--all", action="store_true", help=f"list every finding, not {EXAMPLES} of a kind")
     commands.add_parser("rules", help="print every rule: code, what is done, why", allow_abbrev=False)
+    commands.add_parser("convert", help="write the labels in another format", allow_abbrev=False)  # see __main__
     return parser
 
 

@@ -26,7 +26,7 @@ from ..core.masks import decode_rle, polygons_to_mask
 from ..core.run import Run
 from ..core.text_table import counted
 from ..formats.archives import as_given, findings_as_given, is_zip, photo_folder
-from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
+from ..formats.coco import Annotation, Category, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
 from ..formats.labels import LabelSource, read_labels
@@ -35,6 +35,9 @@ from .notes import note_exif, note_values
 from .packed import bit, bytes_a_pixel
 
 __all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco", "load_trained"]
+
+# What labelme's converter lists beside the classes.
+BACKGROUND = ("_background_", "__ignore__")
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Dataset:
 
     `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `levels`
     says what becomes black and white in files of more than 8 bits; `wide` counts those of 16 bits, `spanned` those of
-    float, signed or 32-bit values.
+    float, signed or 32-bit values. `unused` are categories without a region, which get no channel.
     """
 
     name: str
@@ -131,6 +134,14 @@ class Dataset:
     levels: Levels = images.PLAIN
     wide: int = 0
     spanned: int = 0
+    unused: tuple[Category, ...] = ()
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """Labels with their `#rrggbb` colours, and those of `unused` (colour or ""), by category id."""
+        found = [*zip(self.category_ids, self.labels, self.colors, strict=True),
+                 *((item.id, item.name, item.color or "") for item in self.unused)]
+        return {label: color for _, label, color in sorted(found)}
 
     def samples_of(self, names: Iterable[str]) -> list[Sample]:
         """Samples of those names, in the order of the names. Raises KeyError where there is no such sample."""
@@ -236,7 +247,9 @@ def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool =
     name, by_span = Path(os.path.abspath(img_path)).name, sum(spanned(values, levels) for values in wide.values())
     dataset = Dataset(Path(name).stem if is_zip(img_path) else name, samples, labels, choose_colors(categories),
                       tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples),
-                      levels, len(wide) - by_span, by_span)
+                      levels, len(wide) - by_span, by_span,
+                      tuple(item for item in coco.categories if item.id not in used and not item.is_placeholder
+                            and item.name not in BACKGROUND))
     return dataset, dataset.findings
 
 

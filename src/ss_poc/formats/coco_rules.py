@@ -51,6 +51,7 @@ RULES: dict[str, tuple[str, str]] = {
     "region-empty": (SKIP_REGION, "An annotation with neither outline nor box (begun, never drawn) is left out."),
     "region-outside": (SKIP_REGION, "A region wholly outside of its image is left out."),
     "region-no-pixel": (SKIP_REGION, "A region too small or thin to cover a pixel is left out."),
+    "label-unknown": (SKIP_REGION, "Masks in a folder that is named for none of the labels are left out."),
     "region-clipped": (CLIP, "A region that leaves its image by more than a pixel is cut at the border."),
     "labels-read": (KEEP, "Which format the labels have, and what it was told by."),
     "stray-point": (KEEP, "A polygon of one or two points beside whole ones is left out: a click that was not meant."),

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import ArtifactError
 from ..core.files import read_json, write_json
-from ..core.masks import bounding_box, decode_rle, encode_rle, polygons_to_mask
+from ..formats.labelled import outline
 from .folder import EXPORTS
 from .model import Image, Region
 
@@ -48,18 +46,9 @@ def document(folder: Path, categories: Sequence[Mapping[str, Any]], images: Iter
             taken.add(key)
             category = ids[region.label]
             found["annotations"].append({"id": key, "image_id": image_id, "category_id": category["id"],
-                                         **_outline(region.segmentation, image.size_hw), "iscrowd": False,
+                                         **outline(region.segmentation, image.size_hw), "iscrowd": False,
                                          "isbbox": False, "color": category["color"], "metadata": {}})
     return found
-
-
-def _outline(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
-    mask = (decode_rle(segmentation, size_hw) if isinstance(segmentation, Mapping)
-            else polygons_to_mask(segmentation, size_hw))
-    rows, columns = bounding_box(mask) or (slice(0, 0), slice(0, 0))
-    box = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
-    given = encode_rle(mask) if isinstance(segmentation, Mapping) else segmentation
-    return {"segmentation": given, "area": int(np.count_nonzero(mask)), "bbox": box}
 
 
 def regions_of(found: Mapping[str, Any]) -> dict[int, tuple[Region, ...]]:
