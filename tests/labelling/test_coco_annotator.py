@@ -18,6 +18,7 @@ from ss_poc.core.errors import AnnotatorError
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
+from ss_poc.labelling.cli import main
 from ss_poc.labelling.coco_annotator import CocoAnnotator
 from ss_poc.labelling.model import Image, Region
 
@@ -86,6 +87,25 @@ def test_export_has_what_was_drawn_and_as_clean_what_was_only_looked_at(server, 
     assert [sample.name for sample in dataset.samples] == ["1.png", "3.png", "4.png"]
     assert dataset.labels == ("scratch", "pit") and dataset.colors == ("#ff0000", "#00ff00")
     assert picture_of(dataset.samples[0].mask(2)[..., 1]) == MIDDLE
+
+
+def test_stray_points_of_coco_annotator_are_left_out_named_and_no_change(server, photos, monkeypatch, capsys):
+    """It adds them by itself, where somebody clicks twice."""
+    server.draw("0.png", "pit", [[5, 3], box(1, 1, 4, 3)])
+    server.draw("1.png", "pit", [box(1, 1, 4, 3), [5, 3, 5, 4]])
+    server.draw("2.png", "pit", [[5, 3]])
+    server.draw("3.png", "pit", [[]])
+    monkeypatch.setenv("ANNOTATOR_LOGIN", "admin")
+    monkeypatch.setenv("ANNOTATOR_PASSWORD", "secret")
+    call = ["--tool", "coco-annotator", "--url", server.url, "--datasets", str(server.datasets)]
+    main([*call, "export", "photos"])
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in told[:3]] == [
+        ["left out", f"{number}.png, pit"] for number in (0, 1, 2)] and told[3].startswith("left out: 3.png, pit: ")
+    assert told[4].startswith("4 photographs (2 clean), 2 regions → ")
+    dataset = load_coco(find_json(photos), photos)
+    assert [sample.mask(1)[..., 0].sum() for sample in dataset.samples] == [6, 6, 0, 0]
+    assert main([*call, "changed", "photos"]) == 1
 
 
 def test_changed_says_whether_there_are_labels_that_training_has_not(server, photos):

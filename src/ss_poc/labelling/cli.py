@@ -19,7 +19,7 @@ from ..core.config import EXIF_LABELS
 from ..core.errors import AnnotatorError, ArtifactError, DataError
 from ..core.run import find_json
 from ..core.text_table import counted
-from .exports import document, read_document, write_export
+from .exports import document, read_document, usable, write_export
 from .folder import keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
 from .model import Annotator, Image
@@ -144,7 +144,10 @@ def scan(annotator: Annotator, options: argparse.Namespace) -> None:
 def export(annotator: Annotator, options: argparse.Namespace) -> None:
     """Write the labels of all finished photographs, those without a defect too, for training."""
     folder = options.datasets / options.name
-    labels, images, unlabelled = annotator.export(options.name)
+    labels, given, unlabelled = annotator.export(options.name)
+    images, left_out = usable(given)
+    for line in left_out:
+        print(f"left out: {line}")
     if not any(image.regions for image in images):
         raise DataError(f"{options.name} has no labelled region yet ({counted(len(images), 'photograph')} done, "
                         f"{unlabelled} not)", "at least one photograph with a region", "label some and submit them")
@@ -158,7 +161,7 @@ def export(annotator: Annotator, options: argparse.Namespace) -> None:
 def changed(annotator: Annotator, options: argparse.Namespace) -> int:
     """Tell how many photographs were labelled since the last export. The exit status is 0 if any was, else 1."""
     folder = options.datasets / options.name
-    _, images, _ = annotator.export(options.name)
+    images, _ = usable(annotator.export(options.name)[1])
     try:
         before = {image.name: _content(image) for image in read_document(find_json(folder))}
     except ArtifactError:
