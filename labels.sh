@@ -67,12 +67,12 @@ in_container() {
 }
 
 _main() {
+    for word; do case $word in -h | --help) usage; exit 0 ;; esac; done
     cd "$(dirname "$0")"
     . scripts/setup.sh
     . scripts/docker.sh
     . scripts/image.sh
     . scripts/training.sh
-    for word; do case $word in -h | --help) usage; exit 0 ;; esac; done
     case ${1:-} in
     convert) shift ;;
     '') wrong_call "labels.sh needs to be told what to do" ;;

@@ -10,7 +10,8 @@ from ..core.config import EXIF_LABELS
 from ..core.errors import ConfigError
 from ..core.images import images_below
 from ..core.text_table import counted
-from ..formats.labels import find_labels
+from ..formats.archives import opened, photo_folder
+from ..formats.labels import MASKS, find_labels
 from ..formats.write_labels import WRITERS, write_labels
 from ..formats.writers.job import Losses
 from .check import describe_findings
@@ -73,7 +74,7 @@ def convert(source: Path, target: Path, to: str, photos: Path | None = None, cop
     """Convert labels, and copy their photographs. Whatever goes wrong, there is no target then.
 
     Args:
-        source: file or folder of labels.
+        source: labels: a file, a folder or a zip.
         target: folder to write.
         to: key of WRITERS.
         photos: folder of the photographs; None to look beside the labels.
@@ -87,22 +88,23 @@ def convert(source: Path, target: Path, to: str, photos: Path | None = None, cop
         ConfigError: the target lies in the source.
         ArtifactError, DataError: as `load_coco` and `write_labels` raise them.
     """
-    photos = photos or _photos_of(source)
     for place in (source, photos):
-        if place.is_dir() and target.resolve().is_relative_to(place.resolve()):
+        if place and place.is_dir() and target.resolve().is_relative_to(place.resolve()):
             raise ConfigError(f"{target} lies in {place}", "a folder outside, or its photographs would be found twice",
                               "name another one")
-    dataset = load_coco(source, photos, True, exif_labels)
-    images = [labelled_image(sample, dataset.labels) for sample in dataset.samples]
-    losses, names = write_labels(target, to, dataset.all_labels, images, photos, copy)
-    return dataset, losses, names
+    with opened(source) as place:
+        home = photo_folder(photos or _photos_of(place))
+        dataset = load_coco(place, home, True, exif_labels)
+        images = [labelled_image(sample, dataset.labels) for sample in dataset.samples]
+        losses, names = write_labels(target, to, dataset.all_labels, images, home, copy)
+        return dataset, losses, names
 
 
 def _photos_of(source: Path) -> Path:
     """The folder of the photographs: that of the labels; or the one above, where that one has none but labels."""
     if source.is_dir():
         found = find_labels(source)
-        return source.parent if found.kind == "masks" and found.path == source else source
+        return source.parent if found.kind == MASKS and found.path == source else source
     return source.parent if images_below(source.parent) else source.parent.parent
 
 

@@ -26,16 +26,16 @@ from .readers.supervisely import is_supervisely, read_supervisely
 from .readers.via import is_via, read_via
 from .readers.yolo import find_yolo, read_yolo
 
-__all__ = ["LabelSource", "find_labels", "read_labels"]
+__all__ = ["MASKS", "READERS", "LabelSource", "find_labels", "read_labels"]
 
 Read = Callable[[Path, Path, list[Finding]], Coco]
 
-COCO = "COCO json"
+COCO, MASKS = "COCO json", "masks"
 READERS: dict[str, Read] = {
     COCO: lambda path, _, findings: read_coco(path, findings),
     "labelme": read_labelme, "YOLO segmentation": read_yolo, "CVAT for images": read_cvat_xml,
     "Label Studio": read_label_studio, "VIA": read_via, "Supervisely": read_supervisely,
-    "csv of run lengths": read_run_lengths, "masks": read_masks}
+    "csv of run lengths": read_run_lengths, MASKS: read_masks}
 
 # A json over this size is taken for COCO unread: the others write one for each photograph.
 LARGEST_LOOK = 200_000_000
@@ -49,7 +49,8 @@ class LabelSource:
         kind: key of READERS.
         path: the file, or the folder where there are several.
         why: what it was told by.
-        value: what a json holds, read while its format was told; of several COCO files by path.
+        value: what a json holds, read while its format was told; of several COCO files by path. Of masks their labels,
+            where somebody named them, see `read_masks`.
     """
 
     kind: str
@@ -99,6 +100,8 @@ def read_labels(source: Path | LabelSource, photos: Path, findings: list[Finding
         findings.append(finding("labels-read", found.path.name, f"{found.kind}, told by {found.why}"))
         if found.kind == COCO:
             return read_coco_sets(found.value, photos, findings)
+        if found.kind == MASKS:
+            return read_masks(found.path, photos, findings, found.value or ())
         return READERS[found.kind](found.path, photos, findings)
     except (ArtifactError, DataError, OSError) as error:
         findings.append(finding("json-unreadable", path.name, sentence(error)))
@@ -128,7 +131,7 @@ def _folder(folder: Path) -> Iterator[LabelSource]:
         yield LabelSource("YOLO segmentation", found, "names of classes, and txt files in `labels`")
         return
     if found := find_masks(folder):
-        yield LabelSource("masks", found, f"pictures in {found.name}")
+        yield LabelSource(MASKS, found, f"pictures in {found.name}")
         return
     if any(folder.glob("*/ann/*.json")) or any(folder.glob("ann/*.json")):
         yield LabelSource("Supervisely", folder, "json files in `ann`")

@@ -90,7 +90,7 @@ def _arguments(command: argparse.ArgumentParser, verb: str) -> None:
     if verb in ("new", "import"):
         command.add_argument("--labels", default="", help="names, each with a colour if you like: scratch,pit:#00ff00")
     if verb == "import":
-        command.add_argument("source", type=Path, metavar="FILE", help="COCO json, zip, or folder (of masks)")
+        command.add_argument("source", type=Path, metavar="FILE", help="labels: a file, a zip or a folder")
         command.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto", help="whether labels were drawn on "
                              "photographs as shown or as stored, where EXIF turns them and size cannot tell")
         command.add_argument("--photos", type=Path, help="folder of the photographs, if they are not beside FILE")
@@ -179,11 +179,10 @@ def _content(image: Image) -> list[str]:
 
 
 def bring(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Take in labels of CVAT, Label Studio, Roboflow or labelme, or PNG masks, to edit them here and to train."""
+    """Take in labels of any format that training reads, to edit them here and to train."""
     folder = new_folder(options.datasets, options.name)
     moved = move_in(options.source, folder, parse_labels(options.labels) if options.labels else {}, options.photos,
-                    options.exif_labels)
-    annotator.create(options.name, moved.labels)
+                    options.exif_labels, lambda labels: annotator.create(options.name, labels))
     annotator.scan(options.name)
     annotator.load(options.name, moved.images)
     path = write_export(folder, document(folder, keep_labels(folder, moved.labels), moved.images))
