@@ -22,7 +22,8 @@ __all__ = ["convert", "main"]
 
 EXAMPLES = 5
 # What a check says for the sake of the training alone.
-OF_TRAINING = {"class-rare", "category-unused", "identical-copies", "copies-differ", "bit-depth", "range-unused", "value-range"}
+OF_TRAINING = {"class-rare", "category-unused", "identical-copies", "copies-differ", "bit-depth", "value-range",
+               "range-unused"}
 # Every browser shows the others.
 UNSHOWN = (".tif", ".tiff")
 

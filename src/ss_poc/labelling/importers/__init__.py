@@ -19,7 +19,8 @@ from .moved import Copier, Moved
 __all__ = ["Moved", "move_in"]
 
 # What was assumed, and is said; one line for each kind.
-NOTED = ("exif-unsure", "bit-depth", "void-pixels", "taken-as-clean", "name-spelt", "path-shortened", "stray-point")
+NOTED = ("exif-unsure", "bit-depth", "value-range", "void-pixels", "taken-as-clean", "name-spelt", "path-shortened",
+         "stray-point")
 
 
 def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = None, exif_labels: str = "auto",
