@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,14 @@ def test_masks_convert_with_the_photographs_beside_their_folder(tmp_path, source
     convert(source, tmp_path / "voc", "voc")
     convert(tmp_path / "voc" / "SegmentationClass", tmp_path / "out", "coco")
     assert masks(tmp_path / "out")["a/1.png"] == {"crack": MIDDLE}
+
+
+def test_a_zip_is_converted_with_the_photographs_in_it(tmp_path, source):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in source.rglob("*.*"):
+            archive.write(path, path.relative_to(tmp_path))
+    convert(tmp_path / "photos.zip", tmp_path / "out", "coco")
+    assert masks(tmp_path / "out") == {"a/1.png": {"crack": MIDDLE}, "b/1.png": {"dent": CORNER}, "b/clean.png": {}}
 
 
 def test_a_target_in_the_source_is_refused(source):

@@ -132,6 +132,16 @@ def test_a_tiff_of_16_bits_comes_in_with_the_bits_that_its_camera_uses(folder, t
     assert [np.unique(Picture.open(folder / name)).tolist() for name in ("a.png", "b.png")] == [[100], [255]]
 
 
+def test_a_jpeg_comes_in_with_an_ending_that_annotators_know(folder, tmp_path):
+    source = tmp_path / "coco"
+    write_coco(source / "labels.json", "a.jfif", "b.JPE")
+    for name in ("a.jfif", "b.JPE"):
+        Picture.fromarray(np.full((4, 6), 9, np.uint8)).save(source / name, "JPEG")
+    moved = move_in(source, folder, {})
+    assert pixels(moved) == {"a.jpg": 1, "b.jpg": 2} and moved.notes == []
+    assert (folder / "b.jpg").read_bytes() == (source / "b.JPE").read_bytes()
+
+
 def test_a_tiff_that_lies_in_the_folder_already_is_converted_too_and_stays(folder, tmp_path):
     """An annotator would not know it."""
     Picture.fromarray(np.full((4, 6), 9, np.uint8)).save(folder / "a.tif")

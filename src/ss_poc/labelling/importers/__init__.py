@@ -46,7 +46,7 @@ def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = No
         dataset, findings = inspect_coco(found, home, exif_labels=exif_labels)
         if dataset is None:
             raise _refusal(source, findings)
-        colors = {**dict(zip(dataset.labels, dataset.colors, strict=True)), **labels}
+        colors = {**dict(zip(dataset.labels, dataset.colors, strict=True)), **(labels if found.kind == MASKS else {})}
         ready(colors)
         images, copier = _copied(dataset, folder)
         left_out = [as_given(f"{item.where}: {item.detail}") for item in findings if item.action.startswith("skip")]

@@ -17,6 +17,9 @@ from ..model import Image
 
 __all__ = ["Copier", "Moved"]
 
+# Annotators know a JPEG by its first endings alone.
+KNOWN_AS = {".jfif": ".jpg", ".jpe": ".jpg"}
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -78,23 +81,23 @@ class Copier:
 
         One that lies in the folder stays where it is. Others keep their own names; where another file has that name, a
         number is added. A file of the same name and content is used, unless another photograph of this import has it.
-        One that no browser shows becomes a PNG.
+        One that no browser shows becomes a PNG; a JPEG with an ending that annotators do not know gets another one.
 
         Args:
             photo: its path.
             decode: returns its pixels, (H, W, 3) uint8 RGB.
         """
-        shown = photo.suffix.lower() in SHOWN
-        if shown and self.folder in photo.parents:
+        suffix = photo.suffix.lower()
+        if suffix in SHOWN and self.folder in photo.parents:
             return photo.relative_to(self.folder).as_posix()
         if photo not in self._given:
-            content = None if shown else _png(decode())
-            self._given[photo] = self._copied(photo, content)
-            self._converted += [photo] * (not shown)
+            is_copy = suffix in SHOWN or suffix in KNOWN_AS
+            content = None if is_copy else _png(decode())
+            self._given[photo] = self._copied(photo, KNOWN_AS.get(suffix, photo.suffix if is_copy else ".png"), content)
+            self._converted += [photo] * (not is_copy)
         return self._given[photo].name
 
-    def _copied(self, photo: Path, content: bytes | None) -> Path:
-        suffix = photo.suffix if content is None else ".png"
+    def _copied(self, photo: Path, suffix: str, content: bytes | None) -> Path:
         name, number = f"{photo.stem}{suffix}", 1
         while (there := self._there.get(name.casefold())) and not self._same(photo, content, there):
             number += 1
