@@ -165,7 +165,7 @@ def test_yolo_keeps_the_numbers_of_classes_that_no_region_has_and_the_splits_of_
     names = ("images/train/1.png", "images/val/1.png")
     written(tmp_path, "yolo", *(one(name, Region("pit", [[0, 0, 8, 0, 8, 5]])) for name in names))
     assert (tmp_path / "out" / "data.yaml").read_text() == \
-        "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: scratch\n  1: pit\n"
+        "train: images/train\nval: images/val\nnames:\n  0: scratch\n  1: pit\n"
     assert (tmp_path / "out" / "labels" / "val" / "1.txt").read_text() == "1 0 0 1 0 1 1\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,15 +90,34 @@ def test_export_has_what_was_drawn_and_as_clean_what_was_only_looked_at(server, 
     assert picture_of(dataset.samples[0].mask(2)[..., 1]) == MIDDLE
 
 
+def here(server: CocoAnnotatorServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `main` is called with in this process."""
+    monkeypatch.setenv("ANNOTATOR_LOGIN", "admin")
+    monkeypatch.setenv("ANNOTATOR_PASSWORD", "secret")
+    return ["--tool", "coco-annotator", "--url", server.url, "--datasets", str(server.datasets)]
+
+
+def test_photographs_that_no_browser_shows_are_named_where_a_folder_is_scanned(server, monkeypatch, capsys):
+    call = here(server, monkeypatch)
+    main([*call, "new", "photos", "--labels", LABELS])
+    folder = server.datasets / "photos"
+    save_noise(folder / "a.png", (4, 6))
+    (folder / ".proposals").mkdir()
+    for name in ("b.TIF", "c.heic", "d.jfif", ".proposals/e.tif"):
+        shutil.copy(folder / "a.png", folder / name)
+    capsys.readouterr()
+    main([*call, "scan", "photos"])
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "photos: 1 photograph", "left out, as a browser may not show it: 3 photographs, such as b.TIF"]
+
+
 def test_stray_points_of_coco_annotator_are_left_out_named_and_no_change(server, photos, monkeypatch, capsys):
     """It adds them by itself, where somebody clicks twice."""
     server.draw("0.png", "pit", [[5, 3], box(1, 1, 4, 3)])
     server.draw("1.png", "pit", [box(1, 1, 4, 3), [5, 3, 5, 4]])
     server.draw("2.png", "pit", [[5, 3]])
     server.draw("3.png", "pit", [[]])
-    monkeypatch.setenv("ANNOTATOR_LOGIN", "admin")
-    monkeypatch.setenv("ANNOTATOR_PASSWORD", "secret")
-    call = ["--tool", "coco-annotator", "--url", server.url, "--datasets", str(server.datasets)]
+    call = here(server, monkeypatch)
     main([*call, "export", "photos"])
     told = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[:2] for line in told[:3]] == [

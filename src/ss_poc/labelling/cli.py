@@ -17,17 +17,17 @@ from typing import NamedTuple
 
 from ..core.config import EXIF_LABELS
 from ..core.errors import AnnotatorError, ArtifactError, DataError
+from ..core.images import SUFFIXES, UNREAD_SUFFIXES, images_below
 from ..core.run import find_json
 from ..core.text_table import counted
 from .exports import document, read_document, usable, write_export
-from .folder import keep_labels, new_folder, parse_labels, photographs_of
+from .folder import SHOWN, keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
 from .model import Annotator, Image
 
 __all__ = ["main"]
 
 TOOLS = ("label-studio", "coco-annotator")
-UNSHOWN = (".tif", ".tiff")
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
@@ -135,10 +135,11 @@ def scan(annotator: Annotator, options: argparse.Namespace) -> None:
     """Take in photographs that were copied into the folder of the data set."""
     folder = options.datasets / options.name
     print(f"{options.name}: {counted(annotator.scan(options.name), 'photograph')}")
-    unseen = [path.name for path in folder.rglob("*") if path.suffix.lower() in UNSHOWN]
+    unseen = [path.name for path in images_below(folder, (*SUFFIXES, *UNREAD_SUFFIXES))
+              if path.suffix.lower() not in SHOWN]
     if unseen:
-        print(f"left out, as a browser cannot show it: {counted(len(unseen), 'TIFF file')}, such as {unseen[0]}\n"
-              "  to do:    convert to PNG")
+        print(f"left out, as a browser may not show it: {counted(len(unseen), 'photograph')}, such as {unseen[0]}\n"
+              f"  expected: {', '.join(SHOWN)}\n  to do:    convert to PNG or JPEG")
 
 
 def export(annotator: Annotator, options: argparse.Namespace) -> None:

@@ -45,12 +45,15 @@ def _fractions(polygon: Sequence[float], size_hw: tuple[int, int]) -> str:
 
 
 def _yaml(names: Sequence[str], numbers: dict[str, int]) -> str:
-    """data.yaml, with the splits that the folders of the photographs name; else all train and validate."""
+    """data.yaml, with the splits that the folders of the photographs name; else all train and validate.
+
+    It names no `path`: Ultralytics then looks beside it.
+    """
     first = {PurePosixPath(name).parts[0] for name in names if "/" in name}
     found = {split: f"images/{folder}" for split, folders in SPLITS.items() for folder in folders if folder in first}
     note = ""
     if not {"train", "val"} <= set(found):
         found = {"train": "images", "val": "images"}
         note = "# All photographs train and validate: put those that shall validate into folders of their own.\n"
-    return note + yaml.safe_dump({"path": ".", **found, "names": {number: label for label, number in numbers.items()}},
+    return note + yaml.safe_dump({**found, "names": {number: label for label, number in numbers.items()}},
                                  allow_unicode=True, sort_keys=False)
