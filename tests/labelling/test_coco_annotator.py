@@ -19,6 +19,7 @@ from ss_poc.core.errors import AnnotatorError
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
+from ss_poc.formats.write_labels import write_labels
 from ss_poc.labelling.cli import main
 from ss_poc.labelling.coco_annotator import CocoAnnotator
 from ss_poc.labelling.model import Image, Region
@@ -171,6 +172,23 @@ def test_import_puts_photographs_and_labels_where_they_can_be_edited_and_trained
     assert server.annotations[0]["segmentation"] == [box(1, 1, 4, 3)]
     (sample,) = load_coco(find_json(server.datasets / "moved"), server.datasets / "moved").samples
     assert picture_of(sample.mask(1)[..., 0]) == MIDDLE
+
+
+def test_an_import_says_which_holes_coco_annotator_fills(server, tmp_path, monkeypatch, capsys):
+    mask = np.zeros((4, 6), bool)
+    mask[:3, :3] = True
+    mask[1, 1] = False
+    for number in range(2):
+        save_noise(tmp_path / "photos" / f"{number}.png", (4, 6), number)
+    images = [Image("0.png", (4, 6), (Region("pit", encode_rle(mask)),)), Image("1.png", (4, 6))]
+    write_labels(tmp_path / "coco", "coco", {"pit": ""}, images, tmp_path / "photos")
+    main([*here(server, monkeypatch), "import", "photos", str(tmp_path / "coco")])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == ("note: coco-annotator keeps outlines alone, so holes in regions are filled there: 1 photograph, "
+                       "such as 0.png")
+    (sample,) = [item for item in load_coco(find_json(server.datasets / "photos"), server.datasets / "photos").samples
+                 if item.regions]
+    np.testing.assert_array_equal(sample.mask(1)[..., 0], mask)  # the export that is written at once keeps them
 
 
 def test_proposals_are_drawn_as_regions_to_correct(server, photos, tmp_path):

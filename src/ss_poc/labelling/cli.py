@@ -20,6 +20,7 @@ from ..core.errors import AnnotatorError, ArtifactError, DataError
 from ..core.images import SUFFIXES, UNREAD_SUFFIXES, images_below
 from ..core.run import find_json
 from ..core.text_table import counted
+from ..formats.labelled import polygons_of
 from .exports import document, read_document, usable, write_export
 from .folder import SHOWN, keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
@@ -191,6 +192,11 @@ def bring(annotator: Annotator, options: argparse.Namespace) -> None:
         print(f"left out: {line}")
     for line in moved.notes:
         print(f"note: {line}")
+    holed = [image.name for image in moved.images
+             if any(polygons_of(region, image.size_hw)[1] for region in image.regions)]
+    if holed and options.tool == "coco-annotator":
+        print(f"note: coco-annotator keeps outlines alone, so holes in regions are filled there: "
+              f"{counted(len(holed), 'photograph')}, such as {holed[0]}")
     regions = sum(len(image.regions) for image in moved.images)
     print(f"{options.name}: {', '.join(moved.labels)}; {counted(len(moved.images), 'photograph')} "
           f"({moved.copied} copied), {counted(regions, 'region')}; to train on them now: {_shown(path)}")
