@@ -96,6 +96,12 @@ def test_a_zip_is_converted_with_the_photographs_in_it(tmp_path, source):
     assert masks(tmp_path / "out") == {"a/1.png": {"crack": MIDDLE}, "b/1.png": {"dent": CORNER}, "b/clean.png": {}}
 
 
+def test_a_target_that_is_there_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ArtifactError, match="out is there already"):
+        convert(tmp_path / "no such labels", tmp_path / "out", "yolo")
+
+
 def test_a_target_in_the_source_is_refused(source):
     with pytest.raises(ConfigError, match="lies in"):
         convert(source, source / "yolo", "yolo")

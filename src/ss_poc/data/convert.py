@@ -12,7 +12,7 @@ from ..core.images import images_below
 from ..core.text_table import counted
 from ..formats.archives import opened, photo_folder
 from ..formats.labels import MASKS, find_labels
-from ..formats.write_labels import WRITERS, write_labels
+from ..formats.write_labels import WRITERS, require_new, write_labels
 from ..formats.writers.job import Losses
 from .check import describe_findings
 from .dataset import Dataset, load_coco
@@ -93,6 +93,7 @@ def convert(source: Path, target: Path, to: str, photos: Path | None = None, cop
         if place and place.is_dir() and target.resolve().is_relative_to(place.resolve()):
             raise ConfigError(f"{target} lies in {place}", "a folder outside, or its photographs would be found twice",
                               "name another one")
+    require_new(target)  # before all is read, which may take minutes
     with opened(source) as place:
         home = photo_folder(photos or _photos_of(place))
         dataset = load_coco(place, home, True, exif_labels)

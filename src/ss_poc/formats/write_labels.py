@@ -21,7 +21,7 @@ from .writers.labelme import write_labelme
 from .writers.voc import write_voc
 from .writers.yolo import write_yolo
 
-__all__ = ["WRITERS", "Writer", "write_labels"]
+__all__ = ["WRITERS", "Writer", "require_new", "write_labels"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ WRITERS: dict[str, Writer] = {
 PLACES = ("images", "Images", "JPEGImages", "img", "imgs", "photos", "data")
 
 
+def require_new(target: Path) -> None:
+    """Raise ArtifactError where something is at `target` that is no empty folder."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ArtifactError(f"{target} is there already", "a new folder", "name another one, or move it away")
+
+
 def write_labels(target: Path, to: str, labels: Labels, images: Iterable[Image], photos: Path,
                  copy: bool = True) -> tuple[Losses, dict[str, str]]:
     """Write labels and their photographs to a new folder, which appears whole or not at all.
@@ -74,8 +80,7 @@ def write_labels(target: Path, to: str, labels: Labels, images: Iterable[Image],
         DataError: the format cannot hold such labels at all.
     """
     writer, images = WRITERS[to], list(images)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ArtifactError(f"{target} is there already", "a new folder", "name another one, or move it away")
+    require_new(target)
     broken = [label for label in labels if re.search(r"[\x00-\x1f\x7f\u2028\u2029]", label)]
     if writer.one_line and broken:
         raise DataError(f"the label {broken[0]!r} is not one line of text", "letters, digits, spaces and signs",
