@@ -9,7 +9,7 @@ usage: sh annotator.sh [start | stop | status | logs [-f] | backup | restore FIL
        sh annotator.sh scan NAME                     take in photographs that were copied into the folder
        sh annotator.sh export NAME                   write the labels to NAME/.exports/coco-<time>.json, for training
        sh annotator.sh import NAME FILE [--labels A,B] [--photos FOLDER] [--exif_labels shown|stored]
-                                                     take in labels of CVAT, Label Studio, Roboflow, labelme, or PNG masks
+                                                     take in labels of any format that training reads, or PNG masks
        sh annotator.sh propose NAME [N] [VERSION]    put a model's regions on the N photographs worth labelling most (20, v_1)
        sh annotator.sh assist NAME                   let the service propose regions when a photograph is opened
        sh annotator.sh changed NAME                  exit 0 if labels changed since the last export, else 1

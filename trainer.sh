@@ -3,8 +3,8 @@
 set -eu
 
 # --- edit these, or set them in the environment (epoch=100 sh trainer.sh), or give them as flags (--epoch 100) --------
-: "${json_path:=}"      # labels; empty: the newest .exports/*.json of img_path, else those found in it
-: "${img_path:=}"       # folder of the photographs; empty: the demo data set, drawn on first use
+: "${json_path:=}"      # labels: file, folder, zip; empty: the newest .exports/*.json of img_path, else those found in it
+: "${img_path:=}"       # folder or zip of the photographs; empty: the demo data set, drawn on first use
 : "${img_dir_name:=}"   # name of the data set in result/; empty: name of the last folder in img_path
 : "${model_name:=v_1}"  # name of this version
 : "${budget:=}"         # time for the training, such as 15m; empty: training counts epochs (3m on the demo data set)
@@ -17,7 +17,7 @@ DEMO=coco-annotator/datasets/demo
 
 usage() {
     cat <<'TEXT'
-usage: sh trainer.sh [--json_path FILE] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
+usage: sh trainer.sh [--json_path LABELS] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
                      [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored]
                      [any other flag of `python -m ss_poc.train`]
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)

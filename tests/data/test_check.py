@@ -80,7 +80,16 @@ def test_rules_are_printed_each(capsys):
     assert [line.split()[0] for line in lines] == list(RULES)
 
 
-@pytest.mark.parametrize("argv", [["check", "a", "b", "--wrong"], ["check", "a", "b", "--al"], ["check", "a"], [],
+def test_photographs_are_looked_for_where_the_labels_lie(folder, tmp_path, capsys):
+    exports = folder.root / ".exports"
+    exports.mkdir()
+    (exports / "coco-1.json").write_bytes(folder.save().read_bytes())
+    for labels in (folder.root, exports / "coco-1.json"):
+        assert main(["check", str(labels), "--output", str(tmp_path / "out.png")]) == 0
+        assert capsys.readouterr().out.splitlines()[0].split() == ["data", "set", "line1"]
+
+
+@pytest.mark.parametrize("argv", [["check", "a", "b", "--wrong"], ["check", "a", "b", "--al"], ["check"], [],
                                   ["other"], ["check", "a", "b", "--output", "check.gif"]])
 def test_wrong_call_ends_with_2(argv, capsys):
     with pytest.raises(SystemExit) as caught:

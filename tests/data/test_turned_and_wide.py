@@ -40,7 +40,8 @@ def test_all_photographs_have_the_bits_of_the_highest_value_of_any(folder):
     dataset, findings = folder.inspect()
     assert [(item.code, item.action, item.where) for item in findings] == [("bit-depth", "keep", "line1")]
     assert findings[0].detail == "2 file(s) of 16 bits, the highest value is 4095: 12 bits are used"
-    assert (dataset.bit_depth, dataset.wide, {sample.bit_depth for sample in dataset.samples}) == (12, 2, {12})
+    assert (dataset.levels.bit_depth, dataset.wide) == (12, 2)
+    assert {sample.levels.bit_depth for sample in dataset.samples} == {12}
     dark = next(sample for sample in dataset.samples if sample.name == "dark.tif")
     assert dark.image()[..., 0].tolist() == [[0, 1, 15, 16], [100, 100, 127, 128]]
     assert "bits         12, used by 2 images of 16 bits" in describe_dataset(dataset).splitlines()
@@ -48,7 +49,7 @@ def test_all_photographs_have_the_bits_of_the_highest_value_of_any(folder):
 
 def test_a_set_of_8_bits_has_no_values_to_look_at_and_nothing_to_say(folder):
     dataset, findings = folder.inspect()
-    assert (dataset.bit_depth, dataset.wide, findings) == (16, 0, ())
+    assert (dataset.levels.bit_depth, dataset.wide, findings) == (16, 0, ())
     assert "bits" not in describe_dataset(dataset)
 
 
@@ -58,16 +59,16 @@ def test_a_photograph_that_uses_under_a_tenth_of_its_range_is_named(folder):
     dataset, findings = folder.inspect()
     assert [(item.code, item.where) for item in findings] == [("range-unused", "dark.tif")]
     assert findings[0].detail == "values 0 to 4095 use under a tenth of the range 0 to 65535"
-    assert dataset.bit_depth == 16
+    assert dataset.levels.bit_depth == 16
 
 
 def test_a_run_keeps_the_bits_it_was_trained_with(folder):
     wide(folder, "dark.tif", DARK)
     data = {"json_path": str(folder.save()), "img_path": str(folder.root)}
     before_bits_were_known = load_trained(Run(data=RunData(**data)))
-    assert before_bits_were_known.bit_depth == 16
+    assert before_bits_were_known.levels.bit_depth == 16
     assert before_bits_were_known.samples[0].image()[..., 0].tolist() == [[0, 0, 0, 1], [6, 6, 7, 8]]
-    assert load_trained(Run(data=RunData(**data, bit_depth=14))).samples[0].bit_depth == 14
+    assert load_trained(Run(data=RunData(**data, bit_depth=14))).samples[0].levels.bit_depth == 14
 
 
 # --- EXIF: labels as shown and as stored, where size cannot tell. The label is drawn in one corner.

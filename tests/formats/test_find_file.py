@@ -65,3 +65,8 @@ def test_hidden_folders_and_links_are_not_searched(tmp_path):
     for name in ("1.png", "3.png"):
         with pytest.raises(Problem, match="expected a file in"):
             files.find(entry(name))
+
+
+def test_a_photograph_that_was_labelled_as_heic_and_converted_is_found(tmp_path):
+    found = folder(tmp_path, "IMG_1.jpg").find(entry("IMG_1.HEIC"))
+    assert (found.name, found.spelling) == ("IMG_1.jpg", "with another ending")

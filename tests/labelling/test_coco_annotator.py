@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from ss_poc.core.errors import AnnotatorError
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
+from ss_poc.formats.write_labels import write_labels
+from ss_poc.labelling.cli import main
 from ss_poc.labelling.coco_annotator import CocoAnnotator
 from ss_poc.labelling.model import Image, Region
 
@@ -88,6 +91,44 @@ def test_export_has_what_was_drawn_and_as_clean_what_was_only_looked_at(server, 
     assert picture_of(dataset.samples[0].mask(2)[..., 1]) == MIDDLE
 
 
+def here(server: CocoAnnotatorServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `main` is called with in this process."""
+    monkeypatch.setenv("ANNOTATOR_LOGIN", "admin")
+    monkeypatch.setenv("ANNOTATOR_PASSWORD", "secret")
+    return ["--tool", "coco-annotator", "--url", server.url, "--datasets", str(server.datasets)]
+
+
+def test_photographs_that_no_browser_shows_are_named_where_a_folder_is_scanned(server, monkeypatch, capsys):
+    call = here(server, monkeypatch)
+    main([*call, "new", "photos", "--labels", LABELS])
+    folder = server.datasets / "photos"
+    save_noise(folder / "a.png", (4, 6))
+    (folder / ".proposals").mkdir()
+    for name in ("b.TIF", "c.heic", "d.jfif", ".proposals/e.tif"):
+        shutil.copy(folder / "a.png", folder / name)
+    capsys.readouterr()
+    main([*call, "scan", "photos"])
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "photos: 1 photograph", "left out, as a browser may not show it: 3 photographs, such as b.TIF"]
+
+
+def test_stray_points_of_coco_annotator_are_left_out_named_and_no_change(server, photos, monkeypatch, capsys):
+    """It adds them by itself, where somebody clicks twice."""
+    server.draw("0.png", "pit", [[5, 3], box(1, 1, 4, 3)])
+    server.draw("1.png", "pit", [box(1, 1, 4, 3), [5, 3, 5, 4]])
+    server.draw("2.png", "pit", [[5, 3]])
+    server.draw("3.png", "pit", [[]])
+    call = here(server, monkeypatch)
+    main([*call, "export", "photos"])
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in told[:3]] == [
+        ["left out", f"{number}.png, pit"] for number in (0, 1, 2)] and told[3].startswith("left out: 3.png, pit: ")
+    assert told[4].startswith("4 photographs (2 clean), 2 regions → ")
+    dataset = load_coco(find_json(photos), photos)
+    assert [sample.mask(1)[..., 0].sum() for sample in dataset.samples] == [6, 6, 0, 0]
+    assert main([*call, "changed", "photos"]) == 1
+
+
 def test_changed_says_whether_there_are_labels_that_training_has_not(server, photos):
     server.draw("1.png", "pit", [box(1, 1, 4, 3)])
     changed = command(server, "changed", "photos")
@@ -131,6 +172,23 @@ def test_import_puts_photographs_and_labels_where_they_can_be_edited_and_trained
     assert server.annotations[0]["segmentation"] == [box(1, 1, 4, 3)]
     (sample,) = load_coco(find_json(server.datasets / "moved"), server.datasets / "moved").samples
     assert picture_of(sample.mask(1)[..., 0]) == MIDDLE
+
+
+def test_an_import_says_which_holes_coco_annotator_fills(server, tmp_path, monkeypatch, capsys):
+    mask = np.zeros((4, 6), bool)
+    mask[:3, :3] = True
+    mask[1, 1] = False
+    for number in range(2):
+        save_noise(tmp_path / "photos" / f"{number}.png", (4, 6), number)
+    images = [Image("0.png", (4, 6), (Region("pit", encode_rle(mask)),)), Image("1.png", (4, 6))]
+    write_labels(tmp_path / "coco", "coco", {"pit": ""}, images, tmp_path / "photos")
+    main([*here(server, monkeypatch), "import", "photos", str(tmp_path / "coco")])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == ("note: coco-annotator keeps outlines alone, so holes in regions are filled there: 1 photograph, "
+                       "such as 0.png")
+    (sample,) = [item for item in load_coco(find_json(server.datasets / "photos"), server.datasets / "photos").samples
+                 if item.regions]
+    np.testing.assert_array_equal(sample.mask(1)[..., 0], mask)  # the export that is written at once keeps them
 
 
 def test_proposals_are_drawn_as_regions_to_correct(server, photos, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from coco_folder import box, save_noise
 from PIL import Image as Picture
 
-from ss_poc.core.errors import DataError
+from ss_poc.core.errors import AnnotatorError, DataError
 from ss_poc.core.masks import decode_rle, polygons_to_mask
 from ss_poc.labelling.folder import new_folder
 from ss_poc.labelling.importers import Moved, move_in
@@ -49,6 +51,10 @@ def pixels(moved: Moved) -> dict[str, int]:
                             for region in image.regions) for image in moved.images}
 
 
+def decode() -> np.ndarray:
+    raise AssertionError("a browser shows it as it is")
+
+
 def test_a_photograph_from_elsewhere_whose_name_is_taken_gets_a_number(folder, tmp_path):
     save_noise(folder / "1.png", (4, 6), 0)
     save_noise(tmp_path / "other" / "1.png", (4, 6), 1)
@@ -79,9 +85,9 @@ def test_a_mask_that_may_belong_to_two_photographs_is_left_out(folder, tmp_path)
     save_mask(tmp_path / "masks" / "2.png", 2)
     moved = move_in(tmp_path / "masks", folder, PIT)
     assert pixels(moved) == {"2.png": 2} and moved.copied == 0
-    assert moved.left_out == ["1.png: 2 photographs have that name, a/1.png, b/1.png"]
+    assert moved.left_out == ["1.png: the mask 1.png may be that of a/1.png, b/1.png"]
     (tmp_path / "masks" / "2.png").unlink()
-    with pytest.raises(DataError, match="2 photographs have that name"):
+    with pytest.raises(DataError, match=r"may be that of a/1\.png, b/1\.png"):
         move_in(tmp_path / "masks", folder, PIT)
 
 
@@ -103,14 +109,84 @@ def test_masks_in_the_folder_of_another_label_are_left_out_and_said(folder, tmp_
     assert pixels(moved) == {"1.png": 1} and moved.left_out == ["the masks in dent/: no label is called so"]
 
 
-def test_a_photograph_that_no_browser_shows_is_not_written_over_either(folder, tmp_path):
-    Picture.fromarray(np.zeros((4, 6), np.uint8)).save(folder / "a.tif")
-    before = (folder / "a.tif").read_bytes()
+def test_a_photograph_that_no_browser_shows_comes_in_as_a_png_of_its_own(folder, tmp_path):
+    save_noise(folder / "a.png", (4, 6))
+    before = (folder / "a.png").read_bytes()
     source = tmp_path / "coco"
-    write_coco(source / "labels.json", "A.tif")
-    Picture.fromarray(np.full((4, 6), 9, np.uint8)).save(source / "A.tif")
+    write_coco(source / "labels.json", "A.tif", "b.TIFF")
+    for value, name in ((9, "A.tif"), (200, "b.TIFF")):
+        Picture.fromarray(np.full((4, 6), value, np.uint8)).save(source / name, "TIFF")
+    first, again = (move_in(source, folder, {}) for _ in range(2))
+    assert pixels(first) == pixels(again) == {"A_2.png": 1, "b.png": 2} and (first.copied, again.copied) == (2, 0)
+    assert first.notes == ["A.tif: converted to PNG of 8 bits, as no browser shows TIFF (1 more)"]
+    assert (folder / "a.png").read_bytes() == before
+    assert np.array_equal(Picture.open(folder / "b.png"), np.full((4, 6), 200))
+
+
+def test_a_tiff_of_16_bits_comes_in_with_the_bits_that_its_camera_uses(folder, tmp_path):
+    source = tmp_path / "coco"
+    write_coco(source / "labels.json", "a.tif", "b.tif")
+    for value, name in ((1600, "a.tif"), (4095, "b.tif")):  # 12 bits: the upper 8 of 1600 are 100
+        Picture.fromarray(np.full((4, 6), value, np.uint16)).save(source / name)
+    move_in(source, folder, {})
+    assert [np.unique(Picture.open(folder / name)).tolist() for name in ("a.png", "b.png")] == [[100], [255]]
+
+
+def test_a_jpeg_comes_in_with_an_ending_that_annotators_know(folder, tmp_path):
+    source = tmp_path / "coco"
+    write_coco(source / "labels.json", "a.jfif", "b.JPE")
+    for name in ("a.jfif", "b.JPE"):
+        Picture.fromarray(np.full((4, 6), 9, np.uint8)).save(source / name, "JPEG")
     moved = move_in(source, folder, {})
-    assert [image.name for image in moved.images] == ["A_2.tif"] and (folder / "a.tif").read_bytes() == before
+    assert pixels(moved) == {"a.jpg": 1, "b.jpg": 2} and moved.notes == []
+    assert (folder / "b.jpg").read_bytes() == (source / "b.JPE").read_bytes()
+
+
+def test_a_tiff_that_lies_in_the_folder_already_is_converted_too_and_stays(folder, tmp_path):
+    """An annotator would not know it."""
+    Picture.fromarray(np.full((4, 6), 9, np.uint8)).save(folder / "a.tif")
+    moved = move_in(write_coco(tmp_path / "alone" / "labels.json", "a.tif"), folder, {})
+    assert pixels(moved) == {"a.png": 1} and (folder / "a.tif").is_file()
+
+
+def test_an_import_that_a_tool_refuses_leaves_no_photograph_behind(folder, tmp_path):
+    save_noise(tmp_path / "coco" / "a.png", (4, 6))
+    write_coco(tmp_path / "coco" / "labels.json", "a.png")
+
+    def refuse(labels: dict[str, str]) -> None:
+        raise AnnotatorError(f"no room for {', '.join(labels)}")
+
+    with pytest.raises(AnnotatorError, match="no room for pit"):
+        move_in(tmp_path / "coco", folder, {}, ready=refuse)
+    assert [path.name for path in folder.iterdir()] == [".exports"]
+
+
+def test_a_photograph_that_cannot_be_copied_takes_the_others_away_again(folder, tmp_path, monkeypatch):
+    for number in (1, 2):
+        save_noise(tmp_path / "coco" / f"{number}.png", (4, 6), number)
+    write_coco(tmp_path / "coco" / "labels.json", "1.png", "2.png")
+    save_noise(folder / "mine.png", (4, 6), 3)
+    copy = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        if source.name == "2.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        move_in(tmp_path / "coco", folder, {})
+    assert sorted(path.name for path in folder.iterdir()) == [".exports", "mine.png"]
+
+
+def test_one_bad_photograph_among_others_is_left_out_and_named(folder, tmp_path):
+    for number in range(1, 4):
+        save_noise(tmp_path / "coco" / f"{number}.png", (4, 6), number)
+    (tmp_path / "coco" / "2.png").write_bytes(b"damaged")
+    write_coco(tmp_path / "coco" / "labels.json", "1.png", "2.png", "3.png")
+    moved = move_in(tmp_path / "coco", folder, {})
+    assert pixels(moved) == {"1.png": 1, "3.png": 3} and len(moved.left_out) == 1
+    assert moved.left_out[0].startswith("2.png: this file is no image")
 
 
 def test_photographs_of_one_name_and_content_stay_two_and_an_import_again_copies_nothing(folder, tmp_path):
@@ -126,11 +202,11 @@ def test_photographs_of_one_name_and_content_stay_two_and_an_import_again_copies
 def test_a_folder_that_has_the_name_of_a_photograph_stays(folder, tmp_path):
     (folder / "1.png").mkdir()
     save_noise(tmp_path / "1.png", (4, 6))
-    assert Copier(folder).take(tmp_path / "1.png") == "1_2.png" and (folder / "1.png").is_dir()
+    assert Copier(folder).take(tmp_path / "1.png", decode) == "1_2.png" and (folder / "1.png").is_dir()
 
 
 def test_a_photograph_taken_twice_is_copied_once(folder, tmp_path):
     """Files for training and for validation may name the same one."""
     save_noise(tmp_path / "1.png", (4, 6))
     copier = Copier(folder)
-    assert [copier.take(tmp_path / "1.png") for _ in range(2)] == ["1.png", "1.png"] and copier.copied == 1
+    assert [copier.take(tmp_path / "1.png", decode) for _ in range(2)] == ["1.png", "1.png"] and copier.copied == 1

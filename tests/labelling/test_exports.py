@@ -19,7 +19,7 @@ from ss_poc.core.errors import ArtifactError
 from ss_poc.core.masks import encode_rle
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
-from ss_poc.labelling.exports import document, read_document, write_export
+from ss_poc.labelling.exports import document, read_document, usable, write_export
 from ss_poc.labelling.folder import keep_labels, new_folder
 from ss_poc.labelling.model import Image, Region
 
@@ -72,6 +72,28 @@ def test_an_export_reads_back_as_what_was_labelled(folder):
     path.write_text('{"images": [1]}')
     with pytest.raises(ArtifactError):
         read_document(path)
+
+
+SQUARE_AND = [SQUARE[0], [64, 48, 66, 48]]
+
+
+@pytest.mark.parametrize(("drawn", "kept"), [
+    ([SQUARE], [SQUARE]), ([[[64, 48], *SQUARE]], [SQUARE]), ([SQUARE_AND], [SQUARE]), ([[[]]], []), ([[[64, 48]]], []),
+    ([[]], []), ([SQUARE, [[1, 1]]], [SQUARE])])
+def test_a_stray_click_costs_itself_alone_and_is_named(drawn, kept):
+    images = [Image("a.png", (4, 6), tuple(Region("pit", given) for given in drawn)), Image("b.png", (4, 6))]
+    found, left_out = usable(images)
+    assert [[region.segmentation for region in image.regions] for image in found] == [kept, []]
+    assert len(left_out) == (drawn != kept) and all(line.startswith("a.png, pit: ") for line in left_out)
+
+
+def test_a_photograph_with_a_region_that_nobody_can_trust_is_left_out_whole():
+    images = [Image("a.png", (4, 6), (Region("pit", SQUARE), Region("pit", [[1, 1, float("nan"), 1, 3, 3]]))),
+              Image("b.png", (4, 6), (Region("pit", SQUARE),))]
+    found, left_out = usable(images)
+    assert found == images[1:] and left_out == [
+        "a.png, pit: a polygon holds NaN or infinity; expected coordinates in pixels (polygon-not-finite)",
+        "a.png: the photograph, as a region of it cannot be trusted"]
 
 
 def test_two_users_who_export_at_once_have_two_whole_files(folder, monkeypatch):

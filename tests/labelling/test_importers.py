@@ -14,9 +14,10 @@ from PIL import Image as Picture
 
 from ss_poc.core.errors import DataError
 from ss_poc.core.masks import decode_rle, polygons_to_mask
+from ss_poc.formats.write_labels import WRITERS, write_labels
 from ss_poc.labelling.folder import new_folder
 from ss_poc.labelling.importers import Moved, move_in
-from ss_poc.labelling.model import Image
+from ss_poc.labelling.model import Image, Region
 
 
 @pytest.fixture
@@ -160,23 +161,49 @@ def test_a_folder_for_each_label_and_photographs_from_elsewhere(folder, tmp_path
     assert (folder / "a.png").read_bytes() == (tmp_path / "photos" / "a.png").read_bytes()
 
 
-def test_masks_that_cannot_be_used_say_why(folder, tmp_path):
+@pytest.mark.parametrize(("name", "place", "said"), [
+    ("b.png", "strangers", "there is no photograph for the mask b.png"),
+    ("a.png", "values", "the mask of a.png holds the value 7"), ("a.png", "size", "the mask a.png is 4x5"),
+    ("a.png", "damaged", "the mask a.png: cannot identify image file")])
+def test_masks_that_cannot_be_used_say_why(folder, tmp_path, name, place, said):
     save_noise(folder / "a.png", (4, 6))
-    with pytest.raises(DataError, match="holds no COCO json"):
+    path = tmp_path / place / name
+    save_mask(path, {"values": [[7] * 6] * 4, "size": [[1] * 5] * 4}.get(place, VALUES))
+    if place == "damaged":
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=said):
+        move_in(tmp_path / place, folder, LABELS)
+
+
+def test_a_folder_without_labels_says_which_can_be_read_and_how_masks_are_named(folder):
+    save_noise(folder / "a.png", (4, 6))
+    with pytest.raises(DataError, match="no labels in") as raised:
         move_in(folder, folder, {})
-    save_mask(tmp_path / "strangers" / "b.png", VALUES)
-    with pytest.raises(DataError, match="no mask in .* belongs to a photograph"):
-        move_in(tmp_path / "strangers", folder, LABELS)
-    save_mask(tmp_path / "values" / "a.png", [[7] * 6] * 4)
-    with pytest.raises(DataError, match=r"a.png holds the values \[7\]"):
-        move_in(tmp_path / "values", folder, LABELS)
-    save_mask(tmp_path / "size" / "a.png", [[1] * 5] * 4)
-    with pytest.raises(DataError, match="a.png is 5x4"):
-        move_in(tmp_path / "size", folder, LABELS)
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="cannot be read"):
-        move_in(tmp_path / "damaged", folder, LABELS)
+    assert "labelme" in raised.value.expected and "--labels scratch,pit" in raised.value.fix
+
+
+# --- whatever training reads
+
+
+def test_labels_of_yolo_voc_and_label_studio_come_in_by_the_readers_of_the_training(folder, tmp_path):
+    images = [Image("a.png", (4, 6), (Region("pit", [box(1, 1, 4, 3)]),)), Image("b.png", (4, 6))]
+    for number, image in enumerate(images):
+        save_noise(tmp_path / "photos" / image.name, (4, 6), number)
+    for to in WRITERS:
+        write_labels(tmp_path / to, to, {"pit": "#00ff00"}, images, tmp_path / "photos")
+        moved = move_in(in_zip(tmp_path / to), folder, {})
+        assert [(image.name, masks(image)) for image in moved.images] == [("a.png", {"pit": MIDDLE}), ("b.png", {})], to
+    assert sorted(path.name for path in folder.glob("*.png")) == ["a.png", "b.png"]
+
+
+def test_labels_beside_other_pictures_find_the_photographs_of_the_data_set(folder, tmp_path):
+    save_noise(folder / "a.png", (4, 6))
+    save_noise(tmp_path / "downloads" / "holiday.png", (4, 6), 1)
+    (tmp_path / "downloads" / "a.json").write_text(json.dumps({
+        "version": "5.5.0", "imagePath": "a.png", "imageData": None, "imageHeight": 4, "imageWidth": 6,
+        "shapes": [{"label": "pit", "shape_type": "polygon", "points": [[1, 1], [4, 1], [4, 3], [1, 3]]}]}))
+    moved = move_in(tmp_path / "downloads" / "a.json", folder, {})
+    assert masks(moved.images[0]) == {"pit": MIDDLE} and moved.copied == 0
 
 
 def test_what_is_not_there_or_no_zip_is_said(folder, tmp_path):

@@ -72,7 +72,7 @@ def test_masks_as_stored_are_turned_with_their_photograph(folder, orientation, s
 
 
 @pytest.mark.parametrize(("decided", "notes"), [("shown", []), ("auto", [
-    "1 photograph(s), such as a.jpg: masks are taken as drawn on them as shown. "
+    "masks: 1 photograph(s), such as a.jpg: labels are taken as drawn on them as shown. "
     "--exif_labels shown or stored decides"])])
 @pytest.mark.parametrize(("orientation", "size_hw"), sorted(SHOWN))
 def test_masks_as_shown_stay_and_what_is_assumed_is_said(folder, orientation, size_hw, decided, notes):

@@ -39,7 +39,10 @@ def test_help_goes_to_stdout_and_ends_with_0(script):
                                      ("annotator.sh", "--port"), ("annotator.sh", "new", "a"),
                                      ("annotator.sh", "export"), ("annotator.sh", "import", "a"),
                                      ("annotator.sh", "restore"), ("annotator.sh", "start", "--prot", "1"),
-                                     ("annotator.sh", "logs", "-n")])
+                                     ("annotator.sh", "logs", "-n"), ("labels.sh", "convert", "a", "b"),
+                                     ("labels.sh", "convert", "a", "b", "--to", "xml"),
+                                     ("labels.sh", "convert", "a", "b", "--to=yolo", "--photo", "c"),
+                                     ("labels.sh", "convert", "a", "b", "--to", "yolo", "--photos")])
 def test_wrong_call_is_said_on_stderr_with_status_2_before_anything_is_set_up(project, command):
     done = call("sh", *command, cwd=project)
     assert done.returncode == 2 and done.stderr

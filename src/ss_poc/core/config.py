@@ -17,10 +17,10 @@ from .host import cores
 from .settings import check_bounds, from_flags, setting
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS", "PRECISIONS",
-    "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "OptimiseConfig",
-    "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig", "TrainConfig", "format_size",
-    "parse_duration", "parse_fraction", "parse_size",
+    "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
+    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
+    "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig",
+    "TrainConfig", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -34,6 +34,7 @@ LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tver
 OPTIMIZERS = ("muon", "adamw")
 # What labels refer to where a photograph's EXIF turns it and its size cannot tell; "auto" is "shown", and says so.
 EXIF_LABELS = ("auto", "shown", "stored")
+DEMO = "coco-annotator/datasets/demo"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -89,9 +90,9 @@ class TrainConfig(RunConfig):
     """Settings of `python -m ss_poc.train`; those that are None are chosen, see `ss_poc.training.recipe`."""
 
     img_dir_name: str | None = setting(None, "name of the data set under result/", unset="last name in img_path")
-    json_path: str | None = setting(None, "labels, a file or a folder of any format in docs/data.md",
+    json_path: str | None = setting(None, "labels, a file, a folder or a zip of any format in docs/data.md",
                                       unset="the newest .exports/*.json of img_path, else the labels found in it")
-    img_path: str = setting("coco-annotator/datasets/demo", "folder of the images")
+    img_path: str = setting(DEMO, "folder of the images, or a zip of it")
     budget: str | None = setting(None, "time to train in, such as 15m, 90s or 2h; epoch and patience are then ignored",
                                  unset="none: epochs are counted")
     epoch: int = setting(50, "highest number of epochs", least=1)
@@ -146,6 +147,8 @@ class TrainConfig(RunConfig):
     overwrite: bool = setting(False, "replace an earlier run of the same name when this one is finished")
 
     def __post_init__(self) -> None:
+        if self.img_path == DEMO and is_zip_name(self.json_path or ""):  # it holds the photographs too
+            object.__setattr__(self, "img_path", self.json_path)
         super().__post_init__()
         for size in (self.size, self.crop):
             if size is not None:
@@ -170,8 +173,9 @@ class TrainConfig(RunConfig):
 
     @property
     def data_set(self) -> str:
-        """`img_dir_name`, or the last name in `img_path`."""
-        return self.img_dir_name or Path(self.img_path).resolve().name
+        """`img_dir_name`, or the last name in `img_path`, without `.zip`."""
+        place = Path(self.img_path).resolve()
+        return self.img_dir_name or (place.stem if is_zip_name(place.name) else place.name)
 
 
 class ChosenConfig(TrainConfig):
@@ -284,6 +288,11 @@ class ServeConfig:
     def engine_threads(self) -> int:
         """Threads of the engine in each worker."""
         return self.threads or max(1, cores() // self.workers)
+
+
+def is_zip_name(name: str) -> bool:
+    """Whether a file's name ends as that of a zip does."""
+    return name.lower().endswith(".zip")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -25,6 +25,7 @@ __all__ = ["atomic_path", "flat_names", "read_csv", "read_json", "remove_leftove
            "replace_folder", "sha256_file", "write_csv", "write_json", "write_text"]
 
 LEFTOVER = re.compile(r"\.(?P<pid>\d+)(?:-(?P<start>\d*)-[0-9a-f]+)?\.(?P<kind>tmp|old)\.(?P<name>.+)", re.DOTALL)
+LARGEST_JSON = 1_000_000_000  # bytes
 LONGEST_NAME = 180  # bytes; disks take 255, and temporary names are longer
 
 
@@ -197,9 +198,13 @@ def read_json(path: Path) -> Any:
     """Read json.
 
     Raises:
-        ArtifactError: the file is missing or is no json.
+        ArtifactError: the file is missing, is no json, or is larger than LARGEST_JSON.
     """
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ArtifactError(f"{path} has {path.stat().st_size / 1e9:.1f} GB", f"a json of at most "
+                                f"{LARGEST_JSON / 1e9:g} GB: it would take several times as much memory",
+                                "export it in parts, a folder for each")
         return json.loads(path.read_bytes())  # tells UTF-8, with a mark or without, from UTF-16 and UTF-32
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing", "a json file", "run the stage that writes it first") from None

@@ -14,20 +14,25 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .bit_depth import Values, is_wide, to_8_bit, wide_values
+from .bit_depth import Values, is_white_zero, is_wide, to_8_bit, wide_values
 from .errors import ImageError
 from .files import atomic_path
+from .jpeg import with_its_end
+from .levels import Levels
 from .masks import row_bands
-from .model_spec import FULL_DEPTH
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "OpenedImage", "decode_image", "encode_image",
-           "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
+__all__ = ["FORMATS", "MAX_PIXELS", "PLAIN", "SUFFIXES", "UNREAD_SUFFIXES", "OpenedImage", "decode_image",
+           "encode_image", "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
 # MPO opens through JPEG's factory; naming it here makes Pillow raise KeyError for whatever is no JPEG.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+# Photographs by their names, in formats that are not taken: they are named, where others are passed over.
+UNREAD_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".dng", ".cr2", ".cr3", ".nef",
+                   ".arw", ".raf", ".orf", ".rw2")
 MAX_PIXELS = 200_000_000
+PLAIN = Levels()
 
 # Pillow warns and fails at limits of its own; `header` checks ours before a pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -78,7 +83,7 @@ class OpenedImage:
 
     def __init__(self, image: Image.Image, max_pixels: int) -> None:
         self._image, self._file = image, image.fp  # type: ignore[attr-defined]  # Pillow forgets it once it has loaded
-        self.wide = is_wide(image)
+        self.wide, self._white_zero = is_wide(image), is_white_zero(image)
         self.values: Values | None = None
         self.size_hw, self.orientation = _checked_header(image, max_pixels)
 
@@ -87,12 +92,12 @@ class OpenedImage:
         """Height and width in pixels as a viewer shows the image."""
         return self.size_hw[::-1] if self.orientation in TURNED else self.size_hw
 
-    def decode(self, upright: bool = True, bit_depth: int = FULL_DEPTH) -> np.ndarray:
+    def decode(self, upright: bool = True, levels: Levels = PLAIN) -> np.ndarray:
         """Decode the pixels and close the file.
 
         Args:
             upright: turn the image as its EXIF orientation says, which is how a viewer shows it.
-            bit_depth: bits of a wide image's values that are used, 8 to 16; the upper 8 of them are kept.
+            levels: what becomes black and white of a wide image.
 
         Returns:
             (H, W, 3) uint8, RGB, contiguous.
@@ -101,14 +106,14 @@ class OpenedImage:
             ImageError: the file is damaged (422).
         """
         with self._read():
-            self._image.load()
+            self._load()
             left = _turn_left(self._image, self.orientation, upright)
             values = self._wide_values()
-            if self.wide and values is None and bit_depth < FULL_DEPTH:
+            if self.wide and values is None and levels.bit_depth < PLAIN.bit_depth:
                 raise ImageError("the colours of this image have 16 bits, in a form that cannot be read",
-                                 f"{bit_depth} bits a value, grey or RGB", "save it as PNG", status=422)
-            rgb = _to_rgb(self._image) if values is None else to_8_bit(values, bit_depth)
-            return np.ascontiguousarray(turn(rgb, left))
+                                 f"{levels.bit_depth} bits a value, grey or RGB", "save it as PNG", status=422)
+            rgb = _to_rgb(self._image) if values is None else to_8_bit(values, levels)
+            return np.ascontiguousarray(turn(255 - rgb if self._white_zero else rgb, left))
 
     def verify(self) -> None:
         """Decode the whole file for its errors alone, a JPEG at an eighth of its size (9 times faster); close it.
@@ -117,11 +122,20 @@ class OpenedImage:
             ImageError: whatever `decode` would raise.
         """
         with self._read():
-            image = self._image
-            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-            image.load()
+            self._image.draft(None, (max(1, self._image.width // 8), max(1, self._image.height // 8)))
+            self._load()
             if self._wide_values() is None:
-                _to_rgb(image.crop((0, 0, 1, 1)))
+                _to_rgb(self._image.crop((0, 0, 1, 1)))
+
+    def _load(self) -> None:
+        try:
+            self._image.load()
+        except OSError:
+            whole = with_its_end(self._file.getvalue()) if self._image.format in ("JPEG", "MPO") else None
+            if whole is None:
+                raise
+            self._image = Image.open(io.BytesIO(whole), formats=FORMATS)
+            self._image.load()
 
     def _wide_values(self) -> np.ndarray | None:
         """Values of the loaded image where it is wide, noted in `values`; None where it is not."""
@@ -189,18 +203,18 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bool = True,
-                 bit_depth: int = FULL_DEPTH) -> np.ndarray:
+                 levels: Levels = PLAIN) -> np.ndarray:
     """Decode an image file.
 
     Conversions: the first frame of an animation or page of a document; alpha is dropped; CMYK, palette, grey and
-    1-bit become RGB; values of more than 8 bits keep the upper 8 of `bit_depth` bits, and higher ones are clipped;
-    float values in 0..1 are scaled by 255, others clipped.
+    1-bit become RGB; of values of more than 8 bits `levels` says what becomes black and white, and what
+    lies outside is clipped. White that a TIFF stores as zero is white.
 
     Args:
         source: the file's content, or its path.
         max_pixels: the header may promise at most this many; checked before anything is decoded.
         upright: turn the image as its EXIF orientation says, which is how a viewer shows it.
-        bit_depth: bits that are used in files of 16 bits, 8 to 16; see `core.bit_depth`.
+        levels: of the data set or the model; see `core.bit_depth`.
 
     Returns:
         (H, W, 3) uint8, RGB, contiguous.
@@ -208,7 +222,7 @@ def decode_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, upright: bo
     Raises:
         ImageError: no image (400), damaged (422), not a format we take (415), too large (413).
     """
-    return open_image(source, max_pixels).decode(upright, bit_depth)
+    return open_image(source, max_pixels).decode(upright, levels)
 
 
 def _turn_left(image: Image.Image, orientation: int, upright: bool) -> int:
@@ -228,20 +242,10 @@ def _damaged(error: BaseException) -> ImageError:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """Convert a loaded image to (H, W, 3) uint8, some rows at a time: Pillow's conversions copy it up to four times."""
-    if image.mode == "F":  # what scales it is its highest value
-        return _part_to_rgb(image)
     found = np.empty((image.height, image.width, 3), np.uint8)
     for rows in row_bands(found.shape):
-        found[rows] = _part_to_rgb(image.crop((0, rows.start, image.width, rows.stop)))
+        found[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop)).convert("RGB"))
     return found
-
-
-def _part_to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0
-        return np.repeat(np.clip(values * scale, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
 
 
 def turn(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -282,6 +286,8 @@ def save_image(path: Path, image: np.ndarray) -> None:
 def find_images(source: str) -> list[Path]:
     """Image files of a folder (with its subfolders), a glob, or a single file; sorted, hidden ones left out.
 
+    Those in formats that are not taken are among them: whoever reads them says so.
+
     Raises:
         ImageError: there is none.
     """
@@ -291,7 +297,7 @@ def find_images(source: str) -> list[Path]:
     try:
         candidates = path.rglob("*") if path.is_dir() else \
             Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
-        found = _images_among(candidates, path)
+        found = _images_among(candidates, path, (*SUFFIXES, *UNREAD_SUFFIXES))
     except ValueError:  # such as "a**", which is no pattern
         found = []
     if not found:
@@ -300,14 +306,14 @@ def find_images(source: str) -> list[Path]:
     return found
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """Image files of a folder and its subfolders; sorted, hidden ones left out. There may be none."""
-    return _images_among(folder.rglob("*"), folder)
+    return _images_among(folder.rglob("*"), folder, suffixes)
 
 
-def _images_among(candidates: Iterable[Path], source: Path) -> list[Path]:
+def _images_among(candidates: Iterable[Path], source: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(item for item in candidates
-                  if item.suffix.lower() in SUFFIXES and item.is_file() and not _is_hidden(item, source))
+                  if item.suffix.lower() in suffixes and item.is_file() and not _is_hidden(item, source))
 
 
 def _is_hidden(item: Path, source: Path) -> bool:

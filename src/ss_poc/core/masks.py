@@ -16,7 +16,8 @@ from pycocotools import mask as coco_mask
 from .errors import DataError
 
 __all__ = ["bounding_box", "components", "decode_rle", "empty_rle", "encode_rle", "mask_to_polygons", "polygons_area",
-           "polygons_to_mask", "rle_counts", "row_bands"]
+           "polygons_to_mask", "rle_counts", "row_bands",
+           "segmentation_mask"]
 
 # Pixels that are worked on at once where an operation takes many bytes a pixel for what lies between.
 BAND_PIXELS = 1_000_000
@@ -117,6 +118,13 @@ def polygons_to_mask(polygons: Sequence[Sequence[float]], size_hw: Sequence[int]
         return np.zeros((height, width), bool)
     mask: np.ndarray = coco_mask.decode(_merged_rle(polygons, height, width)).astype(bool)
     return mask
+
+
+def segmentation_mask(segmentation: Any, size_hw: Sequence[int]) -> np.ndarray:
+    """COCO polygons `[[x, y, …], …]` or a COCO RLE as an (H, W) bool mask. Raises DataError as `decode_rle`."""
+    if isinstance(segmentation, Mapping):
+        return decode_rle(segmentation, size_hw)
+    return polygons_to_mask(segmentation, size_hw)
 
 
 def polygons_area(polygons: Sequence[Sequence[float]], size_hw: Sequence[int]) -> int:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .errors import ArtifactError
 from .files import read_json, sha256_file, write_json
+from .levels import FULL_DEPTH, Levels
 
-__all__ = ["FULL_DEPTH", "GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec", "write_spec"]
+__all__ = ["GRAPH_FILE", "SPEC_FILE", "ModelSpec", "read_spec", "write_spec"]
 
 GRAPH_FILE = "model.onnx"
 SPEC_FILE = "model.json"
-# Bits that a file of 16 bits has; see `core.bit_depth`.
-FULL_DEPTH = 16
+LISTS = ("labels", "colors", "category_ids", "size_hw", "engines", "value_range")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ModelSpec:
         engines: those that may serve it, the preferred one first.
         twins: other files of the graph, such as its int8 form, and their digests.
         bit_depth: bits that the training's photographs use in files of 16 bits.
+        value_range: values of its float, signed and 32-bit photographs that become 0 and 255; None: it had none.
     """
 
     name: str
@@ -49,6 +50,12 @@ class ModelSpec:
     engines: tuple[str, ...] = ("onnxruntime",)
     twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     bit_depth: int = FULL_DEPTH
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def levels(self) -> Levels:
+        """How photographs of more than 8 bits become 8 bits."""
+        return Levels(self.bit_depth, self.value_range)
 
 
 def read_spec(folder: Path) -> ModelSpec:
@@ -59,13 +66,13 @@ def read_spec(folder: Path) -> ModelSpec:
     """
     values = read_json(folder / SPEC_FILE)
     try:
-        spec = ModelSpec(**{**values, **{name: tuple(values[name])
-                                         for name in ("labels", "colors", "category_ids", "size_hw", "engines")
-                                         if name in values}})
+        spec = ModelSpec(**{**values, **{name: tuple(values[name]) for name in LISTS if values.get(name) is not None}})
         if len({len(spec.labels), len(spec.colors), len(spec.category_ids)}) > 1 or len(spec.size_hw) != 2:
             raise TypeError("lists of different lengths")
         if spec.bit_depth not in range(8, FULL_DEPTH + 1):
             raise TypeError(f"bit_depth is {spec.bit_depth!r}")
+        if spec.value_range and not (len(spec.value_range) == 2 and spec.value_range[0] < spec.value_range[1]):
+            raise TypeError(f"value_range is {spec.value_range!r}")
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / SPEC_FILE} is not a spec of ours ({error})", "what `ss_poc.export` writes",
                             "export the model again") from None
@@ -79,6 +86,8 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
     values = dataclasses.asdict(spec)
     if spec.bit_depth == FULL_DEPTH:
         del values["bit_depth"]
+    if spec.value_range is None:
+        del values["value_range"]
     write_json(folder / SPEC_FILE, values)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from .config import ChosenConfig, TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
-from .model_spec import FULL_DEPTH
+from .levels import FULL_DEPTH, Levels
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
@@ -35,6 +35,11 @@ class RunPaths:
     @property
     def folder(self) -> Path:
         return self.result / self.img_dir_name / "segment" / self.model_name
+
+    @property
+    def unpacked(self) -> Path:
+        """Where zips of labels and photographs are unpacked, for all runs on the data set."""
+        return self.result / self.img_dir_name / "unpacked"
 
     @property
     def replacement(self) -> RunPaths:
@@ -140,6 +145,7 @@ class RunData:
         labels, colors, category_ids: one for each class, in channel order.
         findings: how often each kind of finding was met in the labels.
         bit_depth: bits that the photographs use in files of 16 bits.
+        value_range: values of float, signed and 32-bit photographs that become 0 and 255; None: there are none.
     """
 
     name: str = ""
@@ -152,6 +158,13 @@ class RunData:
     category_ids: Sequence[int] = ()
     findings: Mapping[str, int] = field(default_factory=dict)
     bit_depth: int = FULL_DEPTH
+    value_range: Sequence[float] | None = None
+
+    @property
+    def levels(self) -> Levels:
+        """How photographs of more than 8 bits become 8 bits."""
+        low, high = self.value_range or (0.0, 0.0)
+        return Levels(self.bit_depth, (low, high) if self.value_range else None)
 
 
 @dataclass(frozen=True)

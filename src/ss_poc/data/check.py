@@ -12,6 +12,7 @@ from ..core import images
 from ..core.config import EXIF_LABELS
 from ..core.errors import ConfigError
 from ..core.text_table import text_table
+from ..formats.archives import is_zip
 from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
 from .sheet import draw_sheet
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command == "rules":
         print("\n".join(f"{code:<24}{action:<13}{sentence}" for code, (action, sentence) in RULES.items()))
         return 0
-    dataset, findings = inspect_coco(options.json, options.img_path, True, options.exif_labels)
+    photos = options.img_path or _beside(options.json)
+    dataset, findings = inspect_coco(options.json, photos, True, options.exif_labels)
     if dataset:
         print(describe_dataset(dataset) + "\n")
     print(describe_findings(findings, None if options.all else EXAMPLES))
@@ -50,15 +52,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ss_poc.data", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check a data set", allow_abbrev=False)
-    check.add_argument("json", type=Path, help="labels: a COCO json, or a file or a folder of another format")
-    check.add_argument("img_path", type=Path, help="folder of the images")
+    check.add_argument("json", type=Path, metavar="LABELS",
+                       help="labels: a file, a folder or a zip of any format in docs/data.md")
+    check.add_argument("img_path", type=Path, metavar="IMG_PATH", nargs="?",
+                       help="folder of the images, or a zip of it (default: LABELS, or the folder they lie in)")
     check.add_argument("--output", type=_picture_path, default=Path("check.jpg"),
                        help="picture to write, .jpg or .png (default: %(default)s)")
     check.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto",
                        help="as for training (default: %(default)s)")
     check.add_argument("--all", action="store_true", help=f"list every finding, not {EXAMPLES} of a kind")
     commands.add_parser("rules", help="print every rule: code, what is done, why", allow_abbrev=False)
+    commands.add_parser("convert", help="write the labels in another format", allow_abbrev=False)  # see __main__
     return parser
+
+
+def _beside(labels: Path) -> Path:
+    """Where photographs are whose folder is not named: the folder or zip of the labels, or the folder they lie in."""
+    if labels.is_dir() or is_zip(labels):
+        return labels
+    return labels.parent.parent if labels.parent.name in (".exports", "annotations") else labels.parent
 
 
 def _picture_path(text: str) -> Path:
@@ -83,11 +95,14 @@ def describe_dataset(dataset: Dataset) -> str:
         rows.append([label, str(sum(channel in sample.classes for sample in dataset.samples)), str(len(found)),
                      *(f"{value:.0f}" for value in (min(areas), np.median(areas), max(areas))),
                      *(f"{value:.3g}" for value in (min(shares), np.median(shares), max(shares)))])
-    used = f"bits         {dataset.bit_depth}, used by {dataset.wide} images of 16 bits"
+    levels, low_high = dataset.levels, dataset.levels.span or (0, 0)
+    used = [f"bits         {levels.bit_depth}, used by {dataset.wide} images of 16 bits"] * bool(dataset.wide)
+    used += [f"values       {low_high[0]:g} to {low_high[1]:g} become black to white, in {dataset.spanned} images of "
+             "float, signed or 32-bit values"] * bool(dataset.spanned)
     return "\n".join([f"data set     {dataset.name}",
                       f"images       {total}: {total - clean} with regions, {clean} clean",
                       f"sizes        {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} (height x width)",
-                      *[used] * bool(dataset.wide),
+                      *used,
                       f"regions      {sum(len(sample.regions) for sample in dataset.samples)}",
                       f"fingerprint  {dataset.fingerprint[:16]}", "", text_table(rows)])
 

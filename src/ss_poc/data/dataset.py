@@ -19,21 +19,25 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core import images
-from ..core.bit_depth import Values, find_bit_depth
+from ..core.bit_depth import Values, find_levels, spanned
 from ..core.errors import DataError, ImageError
+from ..core.levels import Levels
 from ..core.masks import decode_rle, polygons_to_mask
-from ..core.model_spec import FULL_DEPTH
 from ..core.run import Run
 from ..core.text_table import counted
-from ..formats.coco import Annotation, Coco, ImageEntry, choose_colors
+from ..formats.archives import as_given, findings_as_given, is_zip, photo_folder
+from ..formats.coco import Annotation, Category, Coco, ImageEntry, choose_colors
 from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
-from ..formats.labels import read_labels
+from ..formats.labels import LabelSource, read_labels
 from ..formats.regions import Shape, read_shape
 from .notes import note_exif, note_values
 from .packed import bit, bytes_a_pixel
 
 __all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco", "load_trained"]
+
+# What labelme's converter lists beside the classes.
+BACKGROUND = ("_background_", "__ignore__")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Sample:
         frame: "upright" or "stored": what the coordinates of the regions refer to.
         regions: by annotation id.
         digest: SHA-256 of the file.
-        bit_depth: bits that the data set's photographs use in files of 16 bits.
+        levels: of all photographs of the data set with more than 8 bits a value.
     """
 
     name: str
@@ -71,7 +75,7 @@ class Sample:
     frame: str
     regions: tuple[Region, ...]
     digest: str
-    bit_depth: int = FULL_DEPTH
+    levels: Levels = images.PLAIN
 
     @property
     def classes(self) -> frozenset[int]:
@@ -80,7 +84,7 @@ class Sample:
 
     def image(self) -> np.ndarray:
         """Decode the photograph: (H, W, 3) uint8 RGB, upright. Raises ImageError."""
-        return images.decode_image(self.path, bit_depth=self.bit_depth)
+        return images.decode_image(self.path, levels=self.levels)
 
     def mask(self, classes: int) -> np.ndarray:
         """Rasterise the regions: (H, W, classes) bool, upright, one channel a class. IndexError: too few classes."""
@@ -115,8 +119,9 @@ class Sample:
 class Dataset:
     """Checked samples, by name; labels, `#rrggbb` colours and category ids in channel order.
 
-    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `bit_depth`
-    says how many bits the photographs use in files of 16 bits, `wide` how many such files there are.
+    `fingerprint` is a SHA-256 over labels, names, file contents and regions: the same on every machine. `levels`
+    says what becomes black and white in files of more than 8 bits; `wide` counts those of 16 bits, `spanned` those of
+    float, signed or 32-bit values. `unused` are categories without a region, which get no channel.
     """
 
     name: str
@@ -126,8 +131,17 @@ class Dataset:
     category_ids: tuple[int, ...]
     findings: tuple[Finding, ...]
     fingerprint: str
-    bit_depth: int = FULL_DEPTH
+    levels: Levels = images.PLAIN
     wide: int = 0
+    spanned: int = 0
+    unused: tuple[Category, ...] = ()
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """Labels with their `#rrggbb` colours, and those of `unused` (colour or ""), by category id."""
+        found = [*zip(self.category_ids, self.labels, self.colors, strict=True),
+                 *((item.id, item.name, item.color or "") for item in self.unused)]
+        return {label: color for _, label, color in sorted(found)}
 
     def samples_of(self, names: Iterable[str]) -> list[Sample]:
         """Samples of those names, in the order of the names. Raises KeyError where there is no such sample."""
@@ -140,7 +154,7 @@ class _File:
     """What a read of an image file found.
 
     `frame_hw` is the size that its labels refer to, one of the two; `sized` says whether they name it; `values` are
-    those of a file of 16 bits, else None.
+    those of a file with more than 8 bits a value, else None.
     """
 
     digest: str
@@ -162,67 +176,80 @@ class _File:
         return "stored" if stored else "upright"
 
 
-def load_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
-              bit_depth: int | None = None) -> Dataset:
+def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+              levels: Levels | None = None) -> Dataset:
     """Read and check a data set.
 
     Args:
-        json_path: labels of any format that `formats.labels` knows: a file, or their folder.
-        img_path: folder of the photographs; nothing outside of it is read.
+        json_path: labels of any format that `formats.labels` knows: a file, their folder, or a zip; or what it found.
+        img_path: folder of the photographs, or a zip; nothing outside of it is read.
         progress: show a bar while the files are read.
         exif_labels: one of EXIF_LABELS of `core.config`.
-        bit_depth: bits that are used in files of 16 bits; None to find out.
+        levels: what becomes black and white in files of more than 8 bits; None to find out.
 
     Raises:
         DataError: it cannot be trained on; every reason is in it. What was left out or kept is in `findings`.
     """
-    dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, bit_depth)
+    dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, levels)
     if dataset is None:
         refused = [item for item in findings if item.action == "refuse"]
-        raise DataError("\n".join([f"{json_path} cannot be trained on:",
+        source = as_given(str(json_path.path if isinstance(json_path, LabelSource) else json_path))
+        raise DataError("\n".join([f"{source} cannot be trained on:",
                                    *(f"  {item.where}: {item.detail} ({item.code})" for item in refused)]),
                         " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)),
-                        f"see python -m ss_poc.data check '{json_path}' '{img_path}'")
+                        f"see python -m ss_poc.data check '{source}' '{img_path}'")
     return dataset
 
 
 def load_trained(run: Run) -> Dataset:
     """The data set that a run was trained on, its labels and values read as they were then. Raises as `load_coco`."""
     return load_coco(Path(run.data.json_path), Path(run.data.img_path), exif_labels=run.config.exif_labels,
-                     bit_depth=run.data.bit_depth)
+                     levels=run.data.levels)
 
 
-def inspect_coco(json_path: Path, img_path: Path, progress: bool = False, exif_labels: str = "auto",
-                 bit_depth: int | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
+def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = False, exif_labels: str = "auto",
+                 levels: Levels | None = None) -> tuple[Dataset | None, tuple[Finding, ...]]:
     """`load_coco` that does not raise: the data set, or None where it must be refused; and all findings, by rule."""
     findings: list[Finding] = []
-    coco = read_labels(json_path, img_path, findings)
-    if not img_path.is_dir():
+    try:
+        folder = photo_folder(img_path)
+        coco = read_labels(json_path, folder, findings)
+    except DataError as error:
+        folder, coco = img_path, Coco()
+        findings.append(finding("folder-missing", img_path.name, f"{error.what}; expected {error.expected}"))
+    if not folder.exists():
         findings.append(finding("folder-missing", str(img_path), "there is no such folder; expected the images'"))
-        return None, tuple(findings)
-    named = _name_files(coco.images, img_path, findings)
-    files = _read_files(named, img_path, findings, progress, exif_labels)
+    if not folder.is_dir():
+        return None, tuple(findings_as_given(findings))
+    if not coco.images and not any(item.action == "refuse" for item in findings):
+        findings.append(finding("no-images", img_path.name, "the labels name no photograph; expected one at least"))
+    named = _name_files(coco.images, folder, findings)
+    files = _read_files(named, folder, findings, progress, exif_labels)
     shapes = _read_shapes(coco, named, files, findings)
     used = {annotation.category_id for found in shapes.values() for annotation, _ in found}
     categories = sorted((item for item in coco.categories if item.id in used), key=lambda item: item.id)
     wide = {name: file.values for name, file in files.items() if file.values}
-    depth = bit_depth or find_bit_depth(wide.values())
-    samples = _samples(img_path, files, shapes, [item.id for item in categories], exif_labels, depth)
+    levels = levels or find_levels(wide.values())
+    samples = _samples(folder, files, shapes, [item.id for item in categories], exif_labels, levels)
     labels = tuple(item.name for item in categories)
+    source = json_path.path if isinstance(json_path, LabelSource) else json_path
     if coco.images and coco.categories and not categories:
-        findings.append(finding("no-regions", json_path.name, _why_empty(coco, findings)))
+        findings.append(finding("no-regions", source.name, _why_empty(coco, findings)))
     findings.extend(_notes(samples, labels, coco, used))
-    findings.extend(note_values(img_path.name, wide, depth))
+    findings.extend(note_values(img_path.name, wide, levels))
     unsure = {name for name, file in files.items() if file.two_frames}
-    findings.extend(note_exif(json_path.name, samples, unsure) if exif_labels == "auto" else [])
-    findings.extend(_unlisted(img_path, {*named, *_inside(coco.masks, img_path)}) if coco.images else [])
+    findings.extend(note_exif(source.name, samples, unsure) if exif_labels == "auto" else [])
+    findings.extend(_unlisted(folder, {*named, *_inside(coco.masks, folder)}) if coco.images else [])
     order = list(RULES)
-    findings.sort(key=lambda item: order.index(item.code))
+    findings = sorted(findings_as_given(findings), key=lambda item: order.index(item.code))
     if any(item.action == "refuse" for item in findings):
         return None, tuple(findings)
-    dataset = Dataset(Path(os.path.abspath(img_path)).name, samples, labels, choose_colors(categories),
+    name, by_span = Path(os.path.abspath(img_path)).name, sum(spanned(values, levels) for values in wide.values())
+    dataset = Dataset(Path(name).stem if is_zip(img_path) else name, samples, labels, choose_colors(categories),
                       tuple(item.id for item in categories), tuple(findings), _fingerprint(labels, samples),
-                      depth, len(wide))
+                      levels, len(wide) - by_span, by_span,
+                      tuple(item for item in coco.categories if item.id not in used and not item.is_placeholder
+                            and item.name not in BACKGROUND))
     return dataset, dataset.findings
 
 
@@ -319,14 +346,14 @@ def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str
 
 
 def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[Annotation, Shape]]],
-             category_ids: Sequence[int], exif_labels: str, bit_depth: int) -> tuple[Sample, ...]:
+             category_ids: Sequence[int], exif_labels: str, levels: Levels) -> tuple[Sample, ...]:
     samples = []
     for name in sorted(files):
         file = files[name]
         regions = tuple(Region(category_ids.index(annotation.category_id), annotation.id, shape.polygons, shape.rle,
                                shape.area) for annotation, shape in sorted(shapes[name], key=lambda pair: pair[0].id))
         samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation,
-                              file.frame(exif_labels), regions, file.digest, bit_depth))
+                              file.frame(exif_labels), regions, file.digest, levels))
     return tuple(samples)
 
 
@@ -367,7 +394,10 @@ def _inside(paths: Iterable[Path], root: Path) -> list[str]:
 
 def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
     left = [name for name in _inside(images.images_below(root), root) if name not in named]
-    return [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
+    found = [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
+    unread = [name for name in _inside(images.images_below(root, images.UNREAD_SUFFIXES), root) if name not in named]
+    return found + [finding("image-unreadable", name, f"photographs that end in {Path(name).suffix} are not read; "
+                                                      "expected JPEG or PNG") for name in unread]
 
 
 def _regions_key(sample: Sample) -> str:

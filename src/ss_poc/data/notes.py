@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.bit_depth import Values, range_warnings
-from ..core.model_spec import FULL_DEPTH
+from ..core.bit_depth import Values, range_warnings, spanned
+from ..core.levels import FULL_DEPTH, Levels
 from ..formats.coco_rules import Finding, finding
 
 if TYPE_CHECKING:
@@ -15,21 +15,27 @@ if TYPE_CHECKING:
 __all__ = ["note_exif", "note_values"]
 
 
-def note_values(where: str, wide: Mapping[str, Values], bit_depth: int) -> list[Finding]:
-    """Say which bits of files of 16 bits are used, and which photographs hardly use their range.
+def note_values(where: str, wide: Mapping[str, Values], levels: Levels) -> list[Finding]:
+    """Say which bits of files of 16 bits are used, which range of others, and which photographs hardly use it.
 
     Args:
         where: name of the data set.
-        wide: values of each file of 16 bits, by its name.
-        bit_depth: bits that are used.
+        wide: values of each file with more than 8 bits a value, by its name.
+        levels: of the data set.
     """
     found = []
-    if wide and bit_depth < FULL_DEPTH:
-        most = max(values.most for values in wide.values())
-        found.append(finding("bit-depth", where, f"{len(wide)} file(s) of 16 bits, the highest value is {most}: "
-                                                 f"{bit_depth} bits are used"))
+    by_span = [values for values in wide.values() if spanned(values, levels)]
+    by_depth = [values for values in wide.values() if not spanned(values, levels)]
+    if by_depth and levels.bit_depth < FULL_DEPTH:
+        most = max(values.most for values in by_depth)
+        found.append(finding("bit-depth", where, f"{len(by_depth)} file(s) of 16 bits, the highest value is {most}: "
+                                                 f"{levels.bit_depth} bits are used"))
+    if by_span and levels.span:
+        least, most = min(values.least for values in by_span), max(values.most for values in by_span)
+        found.append(finding("value-range", where, f"{len(by_span)} file(s) with values {least:g} to {most:g}: "
+                                                   f"{levels.span[0]:g} to {levels.span[1]:g} become black to white"))
     return found + [finding("range-unused", name, said) for name in sorted(wide)
-                    for said in range_warnings(wide[name], bit_depth)]
+                    for said in range_warnings(wide[name], levels)]
 
 
 def note_exif(where: str, samples: Sequence[Sample], unsure: Collection[str]) -> list[Finding]:

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.drawing import hex_to_rgb, palette
 from ..core.errors import ArtifactError
 from ..core.files import read_json
-from .coco_rules import Finding, finding, show
+from .coco_rules import Finding, finding, sentence, show
 
 __all__ = ["Annotation", "Category", "Coco", "ImageEntry", "choose_colors", "read_coco"]
 
@@ -70,8 +70,7 @@ def read_coco(json_path: Path, findings: list[Finding], value: Any = None) -> Co
     try:
         value = read_json(json_path) if value is None else value
     except (ArtifactError, OSError) as error:
-        detail = error.what if isinstance(error, ArtifactError) else str(error)
-        findings.append(finding("json-unreadable", json_path.name, f"{detail}; expected a COCO json"))
+        findings.append(finding("json-unreadable", json_path.name, sentence(error)))
         return Coco()
     if not isinstance(value, dict):
         findings.append(finding("structure", json_path.name, f"got {show(value)}; expected an object with images, "

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "show"]
+from ..core.errors import SegmentError
+
+__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "sentence", "show"]
 
 MAX_POINTS = 1_000_000
 # The rasteriser takes about 100 bytes for each pixel of an outline.
@@ -19,6 +21,7 @@ RULES: dict[str, tuple[str, str]] = {
     "json-unreadable": (REFUSE, "The file must exist, be complete, and be json."),
     "structure": (REFUSE, "images, annotations and categories are lists of objects; ids are whole numbers; every image "
                           "has a file_name, every category a name."),
+    "sets-overlap": (REFUSE, "Several COCO files of a folder are one set where each has photographs of its own."),
     "folder-missing": (REFUSE, "img_path must be a folder."),
     "no-images": (REFUSE, "The json must name images."),
     "no-categories": (REFUSE, "The json must name categories."),
@@ -48,6 +51,7 @@ RULES: dict[str, tuple[str, str]] = {
     "region-empty": (SKIP_REGION, "An annotation with neither outline nor box (begun, never drawn) is left out."),
     "region-outside": (SKIP_REGION, "A region wholly outside of its image is left out."),
     "region-no-pixel": (SKIP_REGION, "A region too small or thin to cover a pixel is left out."),
+    "label-unknown": (SKIP_REGION, "Masks in a folder that is named for none of the labels are left out."),
     "region-clipped": (CLIP, "A region that leaves its image by more than a pixel is cut at the border."),
     "labels-read": (KEEP, "Which format the labels have, and what it was told by."),
     "stray-point": (KEEP, "A polygon of one or two points beside whole ones is left out: a click that was not meant."),
@@ -66,7 +70,9 @@ RULES: dict[str, tuple[str, str]] = {
     "exif-unsure": (KEEP, "Labels of a photograph that EXIF mirrors or turns upside down, or of a turned square one, "
                           "may refer to it as shown or as stored; --exif_labels decides."),
     "bit-depth": (KEEP, "Cameras of 10, 12 or 14 bits write files of 16 bits: the bits in use are found from the "
-                        "highest value, and kept with the model."),
+                        "highest value but for hot pixels, and kept with the model."),
+    "value-range": (KEEP, "Files of float, signed or 32-bit values have no range of their own: one is found for all of "
+                          "them, but for hot and dead pixels, and kept with the model."),
     "range-unused": (KEEP, "A photograph that uses under a tenth of its range is nearly uniform: check exposure and "
                            "file format."),
     "unlisted-images": (KEEP, "Image files that the json does not name are not used."),
@@ -101,6 +107,13 @@ class Problem(Exception):
 def finding(code: str, where: str, detail: str) -> Finding:
     """Return a finding with the action of its rule."""
     return Finding(code, RULES[code][0], where, detail)
+
+
+def sentence(error: SegmentError | OSError) -> str:
+    """An error on one line, as the detail of a finding."""
+    if isinstance(error, OSError):
+        return str(error)
+    return "; ".join(part for part in (error.what, error.expected and f"expected {error.expected}", error.fix) if part)
 
 
 def show(value: Any) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from ..core.masks import encode_rle
 from .coco import Annotation, Category, Coco, ImageEntry
 from .coco_rules import Finding, finding
 
-__all__ = ["Collected", "circle", "ellipse", "flat", "pasted", "rectangle", "whole_jsons"]
+__all__ = ["Collected", "circle", "ellipse", "flat", "pasted", "rectangle", "text_of", "whole_jsons"]
 
 # Corners of the polygon that stands for a circle or an ellipse: its area is 0.2 % too small.
 CORNERS = 64
+LARGEST_TEXT = 100_000_000  # bytes
 
 
 @dataclass
@@ -109,6 +113,26 @@ def whole_jsons(paths: Iterable[Path], findings: list[Finding]) -> Iterator[tupl
         yield path, value
 
 
+def text_of(path: Path) -> str:
+    """Return what a text file of labels holds: UTF-8, UTF-16 with its mark, or the Korean code page of Windows.
+
+    Raises:
+        ArtifactError: it is written in none of these, or is larger than LARGEST_TEXT.
+    """
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ArtifactError(f"{path} has {path.stat().st_size / 1e6:.0f} MB", "a text file of labels, of at most "
+                            f"{LARGEST_TEXT / 1e6:.0f} MB")
+    data = path.read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for coding in ("utf-16",) if wide else ("utf-8-sig", "cp949"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(coding)
+    raise ArtifactError(f"{path} is not written in UTF-8", "UTF-8, UTF-16 or cp949",
+                        "open it in an editor and save it as UTF-8")
+
+
 def flat(points: Iterable[Sequence[float]]) -> list[float]:
     """Return points (x, y) as COCO writes a polygon: x, y, x, y, …"""
-    return [float(value) for point in points for value in point[:2]]
+    points = list(points)
+    pairs = points if set(map(len, points)) == {2} else [point[:2] for point in points]
+    return list(map(float, chain.from_iterable(pairs)))

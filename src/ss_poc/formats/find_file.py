@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from ..core.images import SUFFIXES, images_below
+from ..core.images import SUFFIXES, UNREAD_SUFFIXES, images_below
 from .coco import ImageEntry
 from .coco_rules import Problem
 
@@ -57,7 +57,7 @@ def _unprefixed(text: str) -> str:
 
 def _stem(text: str) -> str:
     base, ending = os.path.splitext(_unprefixed(text))
-    return base if ending in SUFFIXES else _unprefixed(text)
+    return base if ending in (*SUFFIXES, *UNREAD_SUFFIXES) else _unprefixed(text)
 
 
 # How a name may be spelt another way, from the nearest to the farthest. Asked name and file name are compared by it.

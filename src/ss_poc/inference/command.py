@@ -65,9 +65,9 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     files = [path for path in find_images(config.images) if path.resolve() not in taken]
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
-    depth = predictor.spec.bit_depth
-    found, broken = look(files, folder, predictor, "rank", depth)
-    compared, lost = look(known, None, None, "compare", depth)
+    levels = predictor.spec.levels
+    found, broken = look(files, folder, predictor, "rank", levels)
+    compared, lost = look(known, None, None, "compare", levels)
     order = choose(found, compared)
     broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]
     print(f"{counted(len(order), 'photograph')} in order, {len(broken)} not read → {output / 'ranking.csv'}; the first "
@@ -114,16 +114,16 @@ def predict(predictor: Predictor, files: Sequence[Path], output: Path, threshold
     annotations: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
     broken: list[Unread] = []
-    depth = predictor.spec.bit_depth
+    levels = predictor.spec.levels
     names = [file.relative_to(folder).as_posix() for file in files]
     flat = flat_names(names, suffixes=True)
     for file, name in zip(tqdm(files, desc="predict", unit="image", disable=None), names, strict=True):
-        read = read_photograph(file, name, depth)
+        read = read_photograph(file, name, levels)
         if isinstance(read, Unread):
             broken.append(read)
             continue
         image = read.image_rgb
-        for warning in range_warnings(read.values, depth):
+        for warning in range_warnings(read.values, levels):
             tqdm.write(f"note: {name}: {warning}", sys.stderr)
         found = predictor.predict(image, threshold)
         height, width = image.shape[:2]

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from ..core.drawing import contact_sheet, draw_overlay
 from ..core.files import write_csv, write_json
 from ..core.host import cores
-from ..core.images import resize_image, save_image
-from ..core.model_spec import FULL_DEPTH
+from ..core.images import PLAIN, resize_image, save_image
+from ..core.levels import Levels
 from ..core.parallel import ahead
 from ..formats.label_studio import controls, interface, results_of
 from .predictor import Prediction, Predictor, coco_document, unsureness
@@ -66,7 +66,7 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str,
-         bit_depth: int = FULL_DEPTH) -> tuple[list[Ranked], list[Unread]]:
+         levels: Levels = PLAIN) -> tuple[list[Ranked], list[Unread]]:
     """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
@@ -74,14 +74,14 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         folder: the names are relative to it; None for names as they are in `files`.
         predictor: the model, or None for an uncertainty of 0.
         what: text of the progress bar.
-        bit_depth: bits that are used in files of 16 bits.
+        levels: of the model.
 
     Returns:
         The photographs that can be read, and those that cannot.
     """
     def one(index: int) -> Ranked | Unread:
         name = (files[index].relative_to(folder) if folder else files[index]).as_posix()
-        read = read_photograph(files[index], name, bit_depth)
+        read = read_photograph(files[index], name, levels)
         if isinstance(read, Unread):
             return read
         image = read.image_rgb
@@ -143,7 +143,7 @@ def write_ranking(order: Sequence[tuple[Ranked, float]], folder: Path, output: P
     pictures: list[np.ndarray] = []
     broken: list[Unread] = []
     for item, _ in tqdm(order[:top], desc="propose", unit="image", disable=None):
-        read = read_photograph(folder / item.name, item.name, spec.bit_depth)
+        read = read_photograph(folder / item.name, item.name, spec.levels)
         if isinstance(read, Unread):
             broken.append(read)
             continue

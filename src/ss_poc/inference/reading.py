@@ -10,13 +10,14 @@ import numpy as np
 from ..core.bit_depth import Values
 from ..core.errors import ImageError
 from ..core.images import open_image
+from ..core.levels import Levels
 
 __all__ = ["Read", "Unread", "read_photograph"]
 
 
 @dataclass(frozen=True)
 class Read:
-    """A photograph: (H, W, 3) uint8 RGB, and the values of its file where that has 16 bits."""
+    """A photograph: (H, W, 3) uint8 RGB, and the values of its file where that has more than 8 bits."""
 
     image_rgb: np.ndarray
     values: Values | None
@@ -30,16 +31,16 @@ class Unread:
     reason: str
 
 
-def read_photograph(file: Path, name: str, bit_depth: int) -> Read | Unread:
+def read_photograph(file: Path, name: str, levels: Levels) -> Read | Unread:
     """Return a photograph, or why it cannot be read: one must not stop the others.
 
     Args:
         file: the photograph.
         name: what to call it.
-        bit_depth: bits that are used in files of 16 bits.
+        levels: of the model.
     """
     try:
         opened = open_image(file)
-        return Read(opened.decode(bit_depth=bit_depth), opened.values)
+        return Read(opened.decode(levels=levels), opened.values)
     except (ImageError, OSError) as error:
         return Unread(name, str(error).splitlines()[0])

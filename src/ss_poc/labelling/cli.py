@@ -17,17 +17,18 @@ from typing import NamedTuple
 
 from ..core.config import EXIF_LABELS
 from ..core.errors import AnnotatorError, ArtifactError, DataError
+from ..core.images import SUFFIXES, UNREAD_SUFFIXES, images_below
 from ..core.run import find_json
 from ..core.text_table import counted
-from .exports import document, read_document, write_export
-from .folder import keep_labels, new_folder, parse_labels, photographs_of
+from ..formats.labelled import polygons_of
+from .exports import document, read_document, usable, write_export
+from .folder import SHOWN, keep_labels, new_folder, parse_labels, photographs_of
 from .importers import move_in
 from .model import Annotator, Image
 
 __all__ = ["main"]
 
 TOOLS = ("label-studio", "coco-annotator")
-UNSHOWN = (".tif", ".tiff")
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
@@ -90,7 +91,7 @@ def _arguments(command: argparse.ArgumentParser, verb: str) -> None:
     if verb in ("new", "import"):
         command.add_argument("--labels", default="", help="names, each with a colour if you like: scratch,pit:#00ff00")
     if verb == "import":
-        command.add_argument("source", type=Path, metavar="FILE", help="COCO json, zip, or folder (of masks)")
+        command.add_argument("source", type=Path, metavar="FILE", help="labels: a file, a zip or a folder")
         command.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto", help="whether labels were drawn on "
                              "photographs as shown or as stored, where EXIF turns them and size cannot tell")
         command.add_argument("--photos", type=Path, help="folder of the photographs, if they are not beside FILE")
@@ -135,16 +136,20 @@ def scan(annotator: Annotator, options: argparse.Namespace) -> None:
     """Take in photographs that were copied into the folder of the data set."""
     folder = options.datasets / options.name
     print(f"{options.name}: {counted(annotator.scan(options.name), 'photograph')}")
-    unseen = [path.name for path in folder.rglob("*") if path.suffix.lower() in UNSHOWN]
+    unseen = [path.name for path in images_below(folder, (*SUFFIXES, *UNREAD_SUFFIXES))
+              if path.suffix.lower() not in SHOWN]
     if unseen:
-        print(f"left out, as a browser cannot show it: {counted(len(unseen), 'TIFF file')}, such as {unseen[0]}\n"
-              "  to do:    convert to PNG")
+        print(f"left out, as a browser may not show it: {counted(len(unseen), 'photograph')}, such as {unseen[0]}\n"
+              f"  expected: {', '.join(SHOWN)}\n  to do:    convert to PNG or JPEG")
 
 
 def export(annotator: Annotator, options: argparse.Namespace) -> None:
     """Write the labels of all finished photographs, those without a defect too, for training."""
     folder = options.datasets / options.name
-    labels, images, unlabelled = annotator.export(options.name)
+    labels, given, unlabelled = annotator.export(options.name)
+    images, left_out = usable(given)
+    for line in left_out:
+        print(f"left out: {line}")
     if not any(image.regions for image in images):
         raise DataError(f"{options.name} has no labelled region yet ({counted(len(images), 'photograph')} done, "
                         f"{unlabelled} not)", "at least one photograph with a region", "label some and submit them")
@@ -158,7 +163,7 @@ def export(annotator: Annotator, options: argparse.Namespace) -> None:
 def changed(annotator: Annotator, options: argparse.Namespace) -> int:
     """Tell how many photographs were labelled since the last export. The exit status is 0 if any was, else 1."""
     folder = options.datasets / options.name
-    _, images, _ = annotator.export(options.name)
+    images, _ = usable(annotator.export(options.name)[1])
     try:
         before = {image.name: _content(image) for image in read_document(find_json(folder))}
     except ArtifactError:
@@ -176,11 +181,10 @@ def _content(image: Image) -> list[str]:
 
 
 def bring(annotator: Annotator, options: argparse.Namespace) -> None:
-    """Take in labels of CVAT, Label Studio, Roboflow or labelme, or PNG masks, to edit them here and to train."""
+    """Take in labels of any format that training reads, to edit them here and to train."""
     folder = new_folder(options.datasets, options.name)
     moved = move_in(options.source, folder, parse_labels(options.labels) if options.labels else {}, options.photos,
-                    options.exif_labels)
-    annotator.create(options.name, moved.labels)
+                    options.exif_labels, lambda labels: annotator.create(options.name, labels))
     annotator.scan(options.name)
     annotator.load(options.name, moved.images)
     path = write_export(folder, document(folder, keep_labels(folder, moved.labels), moved.images))
@@ -188,6 +192,11 @@ def bring(annotator: Annotator, options: argparse.Namespace) -> None:
         print(f"left out: {line}")
     for line in moved.notes:
         print(f"note: {line}")
+    holed = [image.name for image in moved.images
+             if any(polygons_of(region, image.size_hw)[1] for region in image.regions)]
+    if holed and options.tool == "coco-annotator":
+        print(f"note: coco-annotator keeps outlines alone, so holes in regions are filled there: "
+              f"{counted(len(holed), 'photograph')}, such as {holed[0]}")
     regions = sum(len(image.regions) for image in moved.images)
     print(f"{options.name}: {', '.join(moved.labels)}; {counted(len(moved.images), 'photograph')} "
           f"({moved.copied} copied), {counted(regions, 'region')}; to train on them now: {_shown(path)}")

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import AnnotatorError
-from ..core.masks import decode_rle, mask_to_polygons
 from ..core.text_table import counted
+from ..formats.labelled import Image, Labels, polygons_of
 from .exports import document, regions_of
 from .folder import keep_labels, new_folder
 from .http import Client
-from .model import Image, Labels, Region, not_made
+from .model import not_made
 
 __all__ = ["CocoAnnotator"]
 
@@ -90,8 +90,8 @@ class CocoAnnotator:
     def load(self, name: str, images: Sequence[Image]) -> int:
         """See Annotator. coco-annotator itself leaves out the regions that it has already."""
         dataset = self._dataset(name)
-        drawn = [replace(image, regions=tuple(_polygons(region, image.size_hw) for region in image.regions))
-                 for image in images]
+        drawn = [replace(image, regions=tuple(replace(region, segmentation=polygons_of(region, image.size_hw)[0])
+                                              for region in image.regions)) for image in images]
         labels = {region.label: "" for image in drawn for region in image.regions}
         body = json.dumps(document(self.datasets / name, keep_labels(self.datasets / name, labels), drawn)).encode()
         task = self.api.call("POST", f"/api/dataset/{dataset['id']}/coco",
@@ -152,9 +152,3 @@ class CocoAnnotator:
             time.sleep(PAUSE)
         raise AnnotatorError(f"{what} was not done after {TASK_SECONDS:.0f} s",
                              fix="sh annotator.sh logs: do its workers run?")
-
-
-def _polygons(region: Region, size_hw: tuple[int, int]) -> Region:
-    if not isinstance(region.segmentation, Mapping):
-        return region
-    return replace(region, segmentation=mask_to_polygons(decode_rle(region.segmentation, size_hw)))

@@ -7,18 +7,51 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import ArtifactError
 from ..core.files import read_json, write_json
-from ..core.masks import bounding_box, decode_rle, encode_rle, polygons_to_mask
+from ..formats.coco_rules import RULES, Problem
+from ..formats.labelled import outline
+from ..formats.regions import read_shape
 from .folder import EXPORTS
 from .model import Image, Region
 
-__all__ = ["document", "read_document", "regions_of", "write_export"]
+__all__ = ["document", "read_document", "regions_of", "usable", "write_export"]
+
+
+def usable(images: Iterable[Image]) -> tuple[list[Image], list[str]]:
+    """Leave out what a tool kept by mistake, by the rules that training has: a stray click costs itself alone.
+
+    Args:
+        images: as a tool gives them.
+
+    Returns:
+        The images, without those that have a region that cannot be trusted; and a sentence for each thing left out.
+    """
+    kept, left_out = [], []
+    for image in images:
+        regions: list[Region] = []
+        trusted = True
+        for region in image.regions:
+            where = f"{image.name}, {region.label}"
+            try:
+                shape = read_shape({"segmentation": region.segmentation}, image.size_hw)
+            except Problem as problem:
+                trusted = trusted and RULES[problem.code][0] != "skip image"
+                left_out.append(f"{where}: {problem.detail} ({problem.code})")
+                continue
+            strays = [f"{where}: {detail}" for code, detail in shape.notes if code == "stray-point"]
+            left_out += strays
+            whole = [list(polygon) for polygon in shape.polygons or ()]
+            regions.append(replace(region, segmentation=whole) if strays else region)
+        if trusted:
+            kept.append(replace(image, regions=tuple(regions)))
+        else:
+            left_out.append(f"{image.name}: the photograph, as a region of it cannot be trusted")
+    return kept, left_out
 
 
 def document(folder: Path, categories: Sequence[Mapping[str, Any]], images: Iterable[Image]) -> dict[str, Any]:
@@ -48,18 +81,9 @@ def document(folder: Path, categories: Sequence[Mapping[str, Any]], images: Iter
             taken.add(key)
             category = ids[region.label]
             found["annotations"].append({"id": key, "image_id": image_id, "category_id": category["id"],
-                                         **_outline(region.segmentation, image.size_hw), "iscrowd": False,
+                                         **outline(region.segmentation, image.size_hw), "iscrowd": False,
                                          "isbbox": False, "color": category["color"], "metadata": {}})
     return found
-
-
-def _outline(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
-    mask = (decode_rle(segmentation, size_hw) if isinstance(segmentation, Mapping)
-            else polygons_to_mask(segmentation, size_hw))
-    rows, columns = bounding_box(mask) or (slice(0, 0), slice(0, 0))
-    box = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
-    given = encode_rle(mask) if isinstance(segmentation, Mapping) else segmentation
-    return {"segmentation": given, "area": int(np.count_nonzero(mask)), "bbox": box}
 
 
 def regions_of(found: Mapping[str, Any]) -> dict[int, tuple[Region, ...]]:

@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..core.errors import AnnotatorError
+from ..formats.labelled import Image, Labels, Region
 
 __all__ = ["Annotator", "Image", "Labels", "Region", "not_made"]
-
-Labels = Mapping[str, str]
-"""Names of classes in their order, each with its `#rrggbb` colour."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A labelled region.
-
-    Attributes:
-        label: name of its class.
-        segmentation: polygons [[x, y, …], …] in pixels, or a COCO RLE.
-        key: the tool's name for it, unique in its image, "" where it has none.
-    """
-
-    label: str
-    segmentation: Any
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Image:
-    """A photograph whose labelling is finished; without regions it shows no defect.
-
-    Attributes:
-        name: posix path in the folder of the data set.
-        size_hw: (height, width) in pixels, as a browser shows it.
-        regions: all of its regions.
-        id: the tool's number for it, 0 where it has none.
-    """
-
-    name: str
-    size_hw: tuple[int, int]
-    regions: tuple[Region, ...] = field(default=())
-    id: int = 0
 
 
 class Annotator(Protocol):

@@ -62,7 +62,8 @@ def export(paths: RunPaths) -> ModelSpec:
         spec = ModelSpec(paths.img_dir_name, paths.model_name, tuple(data.labels), tuple(data.colors),
                          tuple(data.category_ids), size_hw,
                          f"{config.architecture}/{run.encoder or default_encoder(config.architecture)}",
-                         sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth)
+                         sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth,
+                         value_range=data.levels.span)
         write_spec(folder, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size})
@@ -81,7 +82,7 @@ def sample_windows(run: Run, size_hw: Sequence[int]) -> np.ndarray:
     folder, names = Path(run.data.img_path), run.split.valid
     middles = []
     for name in names[::-(-len(names) // SAMPLES)]:
-        image = decode_image(folder / name, bit_depth=run.data.bit_depth)
+        image = decode_image(folder / name, levels=run.data.levels)
         parts = [*windows(resize_image(image, map_size(image.shape[:2], run.scale, size_hw)), size_hw)]
         middles.append(parts[len(parts) // 2][2].astype(np.float32))  # a copy: a view would keep the whole photograph
     return np.stack(middles)

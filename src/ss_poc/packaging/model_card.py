@@ -51,7 +51,7 @@ def write_card(folder: Path, run: Run, predictor: Predictor) -> None:
 def _look(path: Path, predictor: Predictor) -> tuple[Path, list[float], dict[str, float]]:
     """The photograph, how much of it each class covers, and its measures; nothing where it cannot be read."""
     try:
-        image = decode_image(path, bit_depth=predictor.spec.bit_depth)
+        image = decode_image(path, levels=predictor.spec.levels)
     except ImageError:
         return path, [], {}
     prediction = predictor.predict(image)
@@ -68,7 +68,7 @@ def _write_samples(folder: Path, looked: Sequence[tuple[Path, list[float], dict[
         data, suffix = path.read_bytes(), path.suffix.lower()
         opened = open_image(data)
         if suffix not in (".jpg", ".jpeg", ".png") or opened.wide:  # browsers show the upper 8 of 16 bits
-            data, suffix = encode_image(opened.decode(bit_depth=predictor.spec.bit_depth), ".png"), ".png"
+            data, suffix = encode_image(opened.decode(levels=predictor.spec.levels), ".png"), ".png"
         if len(data) > LARGEST_SAMPLE:
             continue
         name = f"sample_{len(samples) + 1}{suffix}"

@@ -69,7 +69,7 @@ def load_served(config: ServeConfig) -> Served:
 
 
 def _compare(predictor: Predictor, path: Path, rles: Sequence[dict[str, Any]]) -> None:
-    mask = predictor.predict(decode_image(path, bit_depth=predictor.spec.bit_depth)).mask
+    mask = predictor.predict(decode_image(path, levels=predictor.spec.levels)).mask
     expected = np.stack([decode_rle(rle, mask.shape[:2]) for rle in rles], axis=-1)
     agreement = float(dice(expected, mask).min())
     if agreement < LEAST_AGREEMENT:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..core.config import DEMO
 from ..core.errors import ArtifactError
 from ..core.files import atomic_path, read_json, remove_leftovers_of
 from ..core.masks import polygons_to_mask
@@ -33,7 +34,7 @@ DESCRIPTION = "ss_poc.demo"
 class DemoConfig:
     """Settings of `python -m ss_poc.demo`."""
 
-    out: str = setting("coco-annotator/datasets/demo", "folder to make")
+    out: str = setting(DEMO, "folder to make")
     images: int = setting(160, "number of pictures", least=1, most=9999)
     seed: int = setting(0, "same seed, same pictures", least=0)
 

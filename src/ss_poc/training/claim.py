@@ -33,7 +33,8 @@ def claim_folder(plan: Plan) -> None:
         data={"name": dataset.name, "json_path": data_path(paths, str(config.json_path)),
               "img_path": data_path(paths, config.img_path), "fingerprint": dataset.fingerprint,
               "images": len(dataset.samples), "labels": dataset.labels, "colors": dataset.colors,
-              "category_ids": dataset.category_ids, "bit_depth": dataset.bit_depth,
+              "category_ids": dataset.category_ids, "bit_depth": dataset.levels.bit_depth,
+              "value_range": dataset.levels.span,
               "findings": dict(Counter(finding.code for finding in dataset.findings))},
         survey=plan.survey, recipe=[row.row() for row in plan.recipe], split=plan.split)
 

@@ -26,7 +26,7 @@ from .recipe import table
 __all__ = ["main", "train"]
 
 # Findings that concern many photographs at once: said before those of single ones.
-OF_THE_SET = ("exif-unsure", "bit-depth")
+OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a training will do: everything read, chosen and checked before anything is written or removed."""
+"""What a training will do: everything read, chosen and checked before a run is written or removed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.config import ChosenConfig, TrainConfig, parse_size
+from ..core.config import NAME_PATTERN, ChosenConfig, TrainConfig, parse_size
 from ..core.errors import ConfigError
 from ..core.host import share_cores
-from ..core.model_spec import FULL_DEPTH
-from ..core.run import RunPaths, read_run
+from ..core.run import Run, RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
-from ..formats.labels import find_labels
+from ..formats.archives import photo_folder, unpacked
+from ..formats.labels import LabelSource, find_labels
 from ..networks.pretrained import read_pretrained
 from .earlier import as_started, like, recipe_of, run_of, split_of, survey_of
 from .folder import at_hand, check_folder, check_inputs, folder_for, status_of
@@ -63,7 +63,7 @@ class Plan:
 
 
 def make_plan(config: TrainConfig) -> Plan:
-    """Read, choose and check all that a training needs; nothing is written, made or removed.
+    """Read, choose and check all that a training needs; nothing is made or removed, but zips are unpacked.
 
     Args:
         config: settings; those that are None are chosen from the data and this machine, see `recipe`.
@@ -74,28 +74,33 @@ def make_plan(config: TrainConfig) -> Plan:
         ModelError: a network or weights that cannot be.
         ArtifactError: a finished run of that name is there, or there is none to resume.
     """
-    folder = Path(config.img_path)
-    if not folder.is_dir():
-        raise ConfigError(f"img_path {config.img_path!r} is no folder", "the folder of the images", "check the path")
+    if not NAME_PATTERN.fullmatch(config.data_set):
+        raise ConfigError(f"the data set would be called {config.data_set!r}, as its folder is", "letters, digits, "
+                          "'.', '_' and '-', at most 100 of them", "name it: --img_dir_name parts")
     final = RunPaths(Path(config.result), config.data_set, config.model_name)
     paths = at_hand(final)
     check_folder(paths, config)
     status = status_of(paths)
     going_on = status != "absent" and (config.resume or config.reuse)
-    json_path = _json_of(config, paths if going_on and status == "started" else None)
-    config = dataclasses.replace(config, img_dir_name=config.data_set, json_path=str(json_path))
-    bit_depth = read_run(paths)["data"].get("bit_depth", FULL_DEPTH) if going_on else None
-    dataset = load_coco(json_path, folder, True, config.exif_labels, bit_depth)
+    folder = photo_folder(Path(config.img_path), final.unpacked)
+    if not folder.is_dir():
+        raise ConfigError(f"img_path {config.img_path!r} is no folder", "the folder of the images, or a zip of it",
+                          "check the path")
+    labels = _labels_of(config, folder, final.unpacked, paths if going_on and status == "started" else None)
+    config = dataclasses.replace(config, img_dir_name=config.data_set, img_path=str(folder),
+                                 json_path=str(labels.path if isinstance(labels, LabelSource) else labels))
+    levels = Run.read(paths).data.levels if going_on else None
+    dataset = load_coco(labels, folder, True, config.exif_labels, levels)
     if going_on:
         return _going_on(paths, config, dataset, finished=status == "finished")
     return _anew(folder_for(final), config, dataset)
 
 
-def _json_of(config: TrainConfig, interrupted: RunPaths | None) -> Path:
+def _labels_of(config: TrainConfig, folder: Path, store: Path, interrupted: RunPaths | None) -> LabelSource | Path:
     """The labels: those that are named, else those of the interrupted run, else what is found with the images."""
     if config.json_path:
-        return Path(config.json_path)
-    return Path(read_run(interrupted)["data"]["json_path"]) if interrupted else find_labels(Path(config.img_path)).path
+        return unpacked(Path(config.json_path), store)
+    return Path(read_run(interrupted)["data"]["json_path"]) if interrupted else find_labels(folder, store)
 
 
 def _going_on(paths: RunPaths, config: TrainConfig, dataset: Dataset, finished: bool) -> Plan:
@@ -118,7 +123,12 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     check_inputs(paths, chosen)
     _check_network(chosen)
     if dataset.wide:
-        rows.append(Choice("bit_depth", str(dataset.bit_depth), f"bits that {dataset.wide} photographs of 16 bits use"))
+        rows.append(Choice("bit_depth", str(dataset.levels.bit_depth),
+                           f"bits that {dataset.wide} photographs of 16 bits use"))
+    if dataset.spanned and dataset.levels.span:
+        low, high = dataset.levels.span
+        rows.append(Choice("value_range", f"{low:g} to {high:g}", f"become black to white in {dataset.spanned} "
+                                                                  "photographs of float, signed or 32-bit values"))
     return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ def is_run_lengths(path: Path) -> bool:
     if path.suffix.lower() != ".csv":
         return False
     with path.open("rb") as file:
-        return RUNS.encode() in file.readline(4000)
+        start = file.read(4000).split(b"\n")[0]
+    return RUNS.encode() in start or RUNS.encode("utf-16-le") in start or RUNS.encode("utf-16-be") in start
 
 
 def read_run_lengths(source: Path, photos: Path, findings: list[Finding]) -> Coco:
@@ -55,7 +58,8 @@ def read_run_lengths(source: Path, photos: Path, findings: list[Finding]) -> Coc
 
 def _rows(source: Path) -> Iterator[tuple[str, str, str]]:
     """Name, label and runs of each row."""
-    with source.open(encoding="utf-8-sig", newline="") as file:
+    csv.field_size_limit(1 << 27)  # one cell holds all runs of a photograph
+    with _told(source), source.open(encoding=_coding(source), newline="") as file:
         reader = csv.DictReader(file)
         columns = list(reader.fieldnames or ())
         first = columns[0] if columns else ""
@@ -68,6 +72,21 @@ def _rows(source: Path) -> Iterator[tuple[str, str, str]]:
             runs = (row[RUNS] or "").strip()
             label = f"class {label}" if label.isdigit() else label or "defect"
             yield name, label, "" if runs in ("-1", "nan") else runs
+
+
+@contextmanager
+def _told(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (UnicodeError, csv.Error) as error:
+        raise ArtifactError(f"{source} is no csv in UTF-8: {error}", f"ImageId, ClassId, {RUNS}",
+                            "open it in an editor and save it as CSV UTF-8") from error
+
+
+def _coding(source: Path) -> str:
+    """UTF-16 where a spreadsheet put its mark in front, else UTF-8."""
+    with source.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _image(name: str, found: Collected, files: Photographs,

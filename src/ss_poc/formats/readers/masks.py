@@ -3,13 +3,13 @@
 * Pascal VOC: `SegmentationClass` beside `JPEGImages`; a palette, 255 for the rim that counts for no class.
 * CVAT "Segmentation mask": the same with colours, and `labelmap.txt` that names them.
 * MVTec AD: `ground_truth/LABEL/000_mask.png` for `test/LABEL/000.png`; photographs under `good` are clean.
+* A folder for each label: `masks/LABEL/000.png`, where no photograph lies in a folder of that name.
 * Index masks (0, 1, 2, …) and masks of one class (0 and any other value) in a folder `masks` beside `images`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,14 +22,13 @@ from ...core.images import header, images_below, turn
 from ...core.masks import encode_rle
 from ..coco import Coco
 from ..coco_rules import Finding, Problem, finding
-from ..collect import Collected
+from ..collect import Collected, text_of
+from .mask_pairs import FOLDERS, label_folders, pair_masks
 
 __all__ = ["find_masks", "read_masks"]
 
-FOLDERS = ("SegmentationClass", "ground_truth", "masks", "Masks", "mask", "annotations", "labels")
-# Names of folders that say what is in them, not which photograph.
-PLACES = {*FOLDERS, "JPEGImages", "images", "Images", "photos", "img", "imgs", "test", "train", "val", "valid", "data"}
-ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation")
+# Masks of single objects, which VOC and CVAT write beside those of classes.
+OBJECTS = "SegmentationObject"
 VOID = 255
 MOST_CLASSES = 64
 
@@ -40,35 +39,39 @@ def find_masks(folder: Path) -> Path | None:
     return next((place for place in places if place.is_dir() and images_below(place)), None)
 
 
-def read_masks(source: Path, photos: Path, findings: list[Finding]) -> Coco:
+def read_masks(source: Path, photos: Path, findings: list[Finding], labels: Sequence[str] = ()) -> Coco:
     """Read a folder of masks, and `labelmap.txt` in it or beside it.
 
     Args:
         source: the folder of the masks.
         photos: folder of the photographs; masks among them are told from photographs by their folder.
         findings: gets masks without a photograph, and those that do not fit.
+        labels: in the order of their pixel values, or names of the folders of their masks; else those are told from
+            the files.
 
     Raises:
-        ArtifactError: masks are colour pictures, and nothing names their colours.
+        ArtifactError: masks are colour pictures, and nothing names their colours; or they hold more values than labels.
     """
     colors = _labelmap(source)
-    by_label = source.name == "ground_truth"
-    shown = {name: _key(PurePosixPath(name)) for name in _pictures(photos) if source not in (photos / name).parents}
-    masks: dict[str, list[Path]] = {name: [] for name in shown if by_label and "good" in PurePosixPath(name).parts}
+    pictures = _pictures(photos)
+    objects = [photos / name for name in pictures if OBJECTS in PurePosixPath(name).parts]
+    shown = [name for name in pictures
+             if OBJECTS not in PurePosixPath(name).parts and source not in (photos / name).parents]
     files = _pictures(source)
-    for name in files:
-        try:
-            masks.setdefault(_photo_of(name, shown), []).append(source / name)
-        except Problem as problem:
-            findings.append(finding(problem.code, name, problem.detail))
+    folders = label_folders(source.name, files, shown, labels)
+    guessed = bool(folders) and not labels and source.name != "ground_truth"
+    clean = [name for name in shown if source.name == "ground_truth" and "good" in PurePosixPath(name).parts]
+    masks = {**dict.fromkeys(clean, ()), **pair_masks(files, shown, folders, findings)}
     photographs = []
     for name in sorted(masks):
         try:
-            photographs.append(_read(photos / name, name, masks[name], source if by_label else None, colors))
+            photographs.append(_read(photos / name, name, [source / mask for mask in masks[name]],
+                                     source if folders else None, colors, guessed))
         except (ImageError, Problem) as error:
             found = error if isinstance(error, Problem) else Problem("image-unreadable", error.what)
             findings.append(finding(found.code, name, found.detail))
-    return replace(_named(photographs, colors, findings), masks=frozenset(source / name for name in files))
+    coco = _named(photographs, colors, labels, findings)
+    return replace(coco, masks=frozenset([*objects, *(source / name for name in files)]))
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,13 @@ class _Photo:
     planes: tuple[tuple[str | int, dict[str, Any]], ...]
 
 
-def _named(photographs: Sequence[_Photo], colors: Mapping[tuple[int, ...], str], findings: list[Finding]) -> Coco:
-    """Put photographs together. What a number means follows from the numbers of all masks."""
+def _named(photographs: Sequence[_Photo], colors: Mapping[tuple[int, ...], str], labels: Sequence[str],
+           findings: list[Finding]) -> Coco:
+    """Put photographs together. What a number means follows from `labels`, or from the numbers of all masks."""
     met = {label for photo in photographs for label, _ in photo.planes if isinstance(label, int)}
     classes = met - {VOID} or met  # 255 beside others is VOC's rim around each object
-    found = Collected({name: f"#{bytes(color).hex()}" for color, name in colors.items() if any(color)})
+    found = Collected({**dict.fromkeys(labels, ""),
+                       **{name: f"#{bytes(color).hex()}" for color, name in colors.items() if any(color)}})
     for photo in photographs:
         image = found.image(photo.name, photo.size_hw)
         for label, rle in photo.planes:
@@ -92,9 +97,20 @@ def _named(photographs: Sequence[_Photo], colors: Mapping[tuple[int, ...], str],
                 findings.append(finding("void-pixels", photo.name, f"pixels are {VOID}; expected the number of a "
                                                                    "class"))
             else:
-                name = label if isinstance(label, str) else "defect" if len(classes) == 1 else f"class {label}"
+                name = label if isinstance(label, str) else _name(label, classes, labels, photo.name)
                 found.region(image, name, segmentation=rle)
     return found.coco()
+
+
+def _name(number: int, classes: Collection[int], labels: Sequence[str], photo: str) -> str:
+    """The label of a number. A single label has all of them."""
+    if labels and len(labels) > 1 and number > len(labels):
+        raise ArtifactError(f"the mask of {photo} holds the value {number}",
+                            f"0 and 1 to {len(labels)}, for {', '.join(labels)}",
+                            "name all labels in the order of their values")
+    if labels:
+        return labels[0 if len(labels) == 1 else number - 1]
+    return "defect" if len(classes) == 1 else f"class {number}"
 
 
 def _pictures(folder: Path) -> list[str]:
@@ -102,45 +118,22 @@ def _pictures(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in images_below(folder)]
 
 
-def _key(name: PurePosixPath) -> tuple[str, ...]:
-    """What a mask and its photograph share: their folders, less those that say what is in them, and their stem."""
-    stem = next((name.stem.removesuffix(ending) for ending in ENDINGS if name.stem.endswith(ending)), name.stem)
-    return (*(step for step in name.parts[:-1] if step not in PLACES), stem)
-
-
-def _photo_of(name: str, shown: Mapping[str, tuple[str, ...]]) -> str:
-    """Name of the photograph of a mask: the one whose last folders and stem are the same, as many as there are."""
-    asked = _key(PurePosixPath(name))
-    best, most = [], 0
-    for photo, key in shown.items():
-        shared = len(os.path.commonprefix([asked[::-1], key[::-1]]))
-        if shared > most:
-            best, most = [photo], shared
-        elif shared and shared == most:
-            best.append(photo)
-    if not best:
-        raise Problem("file-missing", f"there is no photograph for the mask {name}")
-    if len(best) > 1:
-        raise Problem("file-ambiguous", f"the mask {name} may be that of {', '.join(best[:5])}")
-    return best[0]
-
-
 def _labelmap(source: Path) -> dict[tuple[int, ...], str]:
     """Names by colour, from CVAT's `labelmap.txt`: name:r,g,b:parts:actions."""
     files = (place / "labelmap.txt" for place in (source, source.parent))
     path = next((file for file in files if file.is_file()), None)
     colors = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines() if path else ():
-        name, _, rest = line.partition(":")
-        values = rest.partition(":")[0].split(",")
-        if not line.startswith("#") and len(values) == 3 and all(value.strip().isdigit() for value in values):
+    for line in text_of(path).splitlines() if path else ():
+        name, *rest = line.rsplit(":", 3)
+        values = rest[0].split(",") if len(rest) == 3 else []
+        if len(values) == 3 and all(value.strip().isdigit() for value in values):  # not the line that names the columns
             colors[tuple(int(value) for value in values)] = name
     return colors
 
 
-def _read(path: Path, name: str, masks: Sequence[Path], labels_in: Path | None,
-          colors: Mapping[tuple[int, ...], str]) -> _Photo:
-    """Read the masks of a photograph.
+def _read(path: Path, name: str, masks: Sequence[Path], labels_in: Path | None, colors: Mapping[tuple[int, ...], str],
+          guessed: bool) -> _Photo:
+    """Read the masks of a photograph. `labels_in` holds the folders that are named for labels, or seem to be.
 
     Raises:
         Problem: a mask cannot be read, or has another size.
@@ -157,6 +150,9 @@ def _read(path: Path, name: str, masks: Sequence[Path], labels_in: Path | None,
             raise Problem("size-mismatch", f"the mask {mask.name} is {values.shape[0]}x{values.shape[1]}, the "
                                            f"photograph {upright_hw[0]}x{upright_hw[1]} (height x width); expected "
                                            "the same")
+        if guessed and len(np.unique(values)) > 2:
+            raise Problem("file-unreadable", f"the mask {mask.name} holds several numbers, in a folder that seems to "
+                                             "be named for one label; expected 0 and another one")
         if labels_in:
             planes.append((mask.relative_to(labels_in).parts[0], values > 0))
         else:

@@ -12,7 +12,7 @@ from ...core.errors import ArtifactError, ImageError
 from ...core.images import open_image
 from ..coco import Coco
 from ..coco_rules import Finding, finding, show
-from ..collect import Collected
+from ..collect import Collected, text_of
 from ..find_file import Photographs
 
 __all__ = ["find_yolo", "read_yolo"]
@@ -44,8 +44,9 @@ def read_yolo(source: Path, photos: Path, findings: list[Finding]) -> Coco:
     found = Collected(dict.fromkeys(names.values(), ""))
     texts = {_key(path.relative_to(folder)): path for path in _label_files(folder)}
     files = Photographs(photos)
+    top = folder.resolve() if files.root.is_relative_to(folder.resolve()) else files.root
     for photo in (files.root / name for name in files.names):
-        text = texts.pop(_key(photo.relative_to(files.root)), None)
+        text = texts.pop(_key(photo.relative_to(top)), None)
         if not text:
             findings.append(finding("taken-as-clean", photo.name, "it has no txt; expected one, empty if it is clean"))
         try:
@@ -53,8 +54,13 @@ def read_yolo(source: Path, photos: Path, findings: list[Finding]) -> Coco:
         except ImageError as error:
             findings.append(finding("image-unreadable", photo.name, error.what))
             continue
+        try:
+            rows = text_of(text).splitlines() if text else ()
+        except ArtifactError as error:
+            findings.append(finding("file-unreadable", text.name if text else "", error.what))
+            continue
         image = found.image(photo.relative_to(files.root).as_posix(), size_hw)
-        for row in text.read_text(encoding="utf-8").splitlines() if text else ():
+        for row in rows:
             if row.strip():
                 label, values = _region(row.split(), names, size_hw)
                 found.region(image, label, **values)
@@ -77,17 +83,20 @@ def _names(source: Path) -> dict[int, str]:
     yamls = [source] if source.is_file() else sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     for path in yamls:
         try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            value = yaml.safe_load(text_of(path))
+        except yaml.YAMLError as error:
             raise ArtifactError(f"{path} is no yaml: {error}", "the data.yaml of a YOLO export") from error
         names = value.get("names") if isinstance(value, Mapping) else None
-        if isinstance(names, Mapping):
-            return {int(number): str(name) for number, name in names.items()}
-        if isinstance(names, list):
-            return {number: str(name) for number, name in enumerate(names)}
+        rows = dict(enumerate(names)) if isinstance(names, list) else names
+        if isinstance(rows, Mapping):
+            # Lists in lists, by aliases of yaml, would be written out to gigabytes.
+            if not all(isinstance(name, (str, int, float)) and str(number).isdigit() for number, name in rows.items()):
+                raise ArtifactError(f"`names` in {path} are not a name for each number", "names: [scratch, pit]",
+                                    "export it as YOLO segmentation again, with its data.yaml")
+            return {int(number): str(name) for number, name in rows.items()}
     for path in (folder / name for name in CLASSES):
         if path.is_file():
-            return dict(enumerate(path.read_text(encoding="utf-8-sig").split("\n")))
+            return dict(enumerate(text_of(path).splitlines()))
     raise ArtifactError(f"{folder} names no classes", "`names` in its data.yaml, or a classes.txt",
                         "export it as YOLO segmentation again, with its data.yaml")
 

@@ -78,8 +78,8 @@ def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], inter
     with state.gate.holding() as count:
         opened = state.open(load_image(reference, state.config, count))
         with state.turn_for(opened.size_hw):
-            prediction = predictor.predict(opened.decode(bit_depth=predictor.spec.bit_depth))
-            note.warn(range_warnings(opened.values, predictor.spec.bit_depth))
+            prediction = predictor.predict(opened.decode(levels=predictor.spec.levels))
+            note.warn(range_warnings(opened.values, predictor.spec.levels))
             found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),

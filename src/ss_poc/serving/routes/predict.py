@@ -15,6 +15,7 @@ from ...core.bit_depth import range_warnings
 from ...core.drawing import draw_overlay
 from ...core.errors import ImageError, RequestError
 from ...core.images import OpenedImage, encode_image
+from ...core.levels import Levels
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
@@ -109,15 +110,15 @@ def _the_image(uploads: list[Upload]) -> Upload:
 def _see(state: ServiceState, data: bytes, opened: OpenedImage,
          threshold: float | None) -> tuple[ReceivedImage, Prediction]:
     """Decode an image, predict, and record it; runs in a thread."""
-    image = _received(opened, data, state.model.predictor.spec.bit_depth)
+    image = _received(opened, data, state.model.predictor.spec.levels)
     prediction = state.model.predictor.predict(image.rgb, threshold)
     state.model.record(image, prediction)
     return image, prediction
 
 
-def _received(opened: OpenedImage, data: bytes, bit_depth: int) -> ReceivedImage:
-    rgb = opened.decode(bit_depth=bit_depth)
-    return ReceivedImage(data, rgb, opened.orientation, opened.wide, tuple(range_warnings(opened.values, bit_depth)))
+def _received(opened: OpenedImage, data: bytes, levels: Levels) -> ReceivedImage:
+    rgb = opened.decode(levels=levels)
+    return ReceivedImage(data, rgb, opened.orientation, opened.wide, tuple(range_warnings(opened.values, levels)))
 
 
 def _respond(state: ServiceState, note: RequestNote, upload: Upload, query: _Query, started: float) -> Response:
