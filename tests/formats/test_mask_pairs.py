@@ -89,3 +89,21 @@ def test_several_numbers_in_a_folder_that_seems_to_be_a_label_are_named(tmp_path
     findings: list[Finding] = []
     assert read_masks(tmp_path / "masks", tmp_path, findings).images == ()
     assert [item.code for item in findings] == ["file-unreadable"] * 2 and "several numbers" in findings[0].detail
+
+
+@pytest.mark.parametrize("inside", [255, 1], ids=["0 and 255", "VOC's rim"])
+def test_a_mask_that_is_255_in_every_pixel_leaves_its_photograph_out_and_is_named(tmp_path, inside):
+    """Three photographs of 30 rows and 40 columns; the mask of the third is 255 throughout."""
+    for number in range(3):
+        mask = np.full((30, 40), 255, np.uint8)
+        if number < 2:
+            mask[:] = 0
+            mask[10:20, 5:25] = inside
+        for folder, values in (("images", np.full((30, 40), 100 + number, np.uint8)), ("masks", mask)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / folder / f"{number}.png")
+    dataset, findings = inspect_coco(tmp_path / "masks", tmp_path)
+    assert dataset is not None and list(dataset.labels) == ["defect"]
+    assert [[region.area for region in sample.regions] for sample in dataset.samples] == [[200], [200]]
+    named = [(item.where, item.action) for item in findings if item.code == "mask-whole"]
+    assert named == [("images/2.png", "skip image")]

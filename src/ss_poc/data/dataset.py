@@ -31,7 +31,7 @@ from ..formats.coco_rules import RULES, Finding, Problem, finding
 from ..formats.find_file import Photographs
 from ..formats.labels import LabelSource, read_labels
 from ..formats.regions import Shape, read_shape
-from .notes import note_exif, note_values
+from .notes import note_exif, note_samples, note_values
 from .packed import bit, bytes_a_pixel
 
 __all__ = ["RULES", "Dataset", "Finding", "Region", "Sample", "inspect_coco", "load_coco", "load_trained"]
@@ -102,6 +102,12 @@ class Sample:
             byte, alone = bit(channel)
             bits[..., byte] |= self._plane(channel) * alone
         return bits
+
+    @property
+    def regions_key(self) -> str:
+        """The same text for samples with the same regions."""
+        return json.dumps([self.frame, *sorted(json.dumps([region.channel, region.polygons, region.rle], sort_keys=True)
+                                               for region in self.regions)])
 
     def _plane(self, channel: int) -> np.ndarray:
         """The regions of one class: (H, W) bool, upright. Polygons and RLE become pixels nowhere else."""
@@ -235,7 +241,7 @@ def inspect_coco(json_path: Path | LabelSource, img_path: Path, progress: bool =
     source = json_path.path if isinstance(json_path, LabelSource) else json_path
     if coco.images and coco.categories and not categories:
         findings.append(finding("no-regions", source.name, _why_empty(coco, findings)))
-    findings.extend(_notes(samples, labels, coco, used))
+    findings.extend(note_samples(samples, labels, coco, used))
     findings.extend(note_values(img_path.name, wide, levels))
     unsure = {name for name, file in files.items() if file.two_frames}
     findings.extend(note_exif(source.name, samples, unsure) if exif_labels == "auto" else [])
@@ -364,29 +370,6 @@ def _why_empty(coco: Coco, findings: Iterable[Finding]) -> str:
             f"usable: {reasons}")
 
 
-def _notes(samples: Sequence[Sample], labels: Sequence[str], coco: Coco, used: set[int]) -> list[Finding]:
-    """What is kept but worth knowing."""
-    found = []
-    copies: dict[str, list[Sample]] = {}
-    for sample in samples:
-        copies.setdefault(sample.digest, []).append(sample)
-    for group in copies.values():
-        if len(group) > 1:
-            differ = len({_regions_key(sample) for sample in group}) > 1
-            found.append(finding("copies-differ" if differ else "identical-copies", group[0].name,
-                                 f"same bytes as {', '.join(sample.name for sample in group[1:])}; expected one file"))
-    for channel, label in enumerate(labels):
-        count = sum(any(channel in sample.classes for sample in group) for group in copies.values())
-        if count < 2:
-            found.append(finding("class-rare", label, f"annotated in {count} image; expected at least 2"))
-    for category in coco.categories:
-        if category.id not in used:
-            count = sum(annotation.category_id == category.id for annotation in coco.annotations)
-            found.append(finding("category-unused", category.name, f"category {category.id} has {count} annotation(s)"
-                                                                   + ", none of them usable" * bool(count)))
-    return found
-
-
 def _inside(paths: Iterable[Path], root: Path) -> list[str]:
     """Posix paths in the folder of those that lie in it."""
     return [path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)]
@@ -400,11 +383,6 @@ def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
                                                       "expected JPEG or PNG") for name in unread]
 
 
-def _regions_key(sample: Sample) -> str:
-    return json.dumps([sample.frame, *sorted(json.dumps([region.channel, region.polygons, region.rle], sort_keys=True)
-                                             for region in sample.regions)])
-
-
 def _fingerprint(labels: Sequence[str], samples: Iterable[Sample]) -> str:
-    rows = [[sample.name, sample.digest, _regions_key(sample)] for sample in samples]
+    rows = [[sample.name, sample.digest, sample.regions_key] for sample in samples]
     return hashlib.sha256(json.dumps([labels, rows]).encode()).hexdigest()

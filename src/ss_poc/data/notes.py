@@ -1,4 +1,4 @@
-"""What a check says of values and of EXIF: nothing is wrong, but something was found out or assumed."""
+"""What a check says of values, EXIF, copies and classes: nothing is refused for it, but it is worth knowing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from ..core.bit_depth import Values, range_warnings, spanned
 from ..core.levels import FULL_DEPTH, Levels
+from ..formats.coco import Coco
 from ..formats.coco_rules import Finding, finding
 
 if TYPE_CHECKING:
     from .dataset import Sample
 
-__all__ = ["note_exif", "note_values"]
+__all__ = ["note_exif", "note_samples", "note_values"]
 
 
 def note_values(where: str, wide: Mapping[str, Values], levels: Levels) -> list[Finding]:
@@ -54,3 +55,33 @@ def note_exif(where: str, samples: Sequence[Sample], unsure: Collection[str]) ->
     others = f"; size tells of {len(told)} others, {told.count('stored')} of them as stored" * bool(told)
     return [finding("exif-unsure", where, f"{len(meant)} photograph(s), such as {meant[0].name}: labels are taken as "
                                           f"drawn on them as shown{others}. --exif_labels shown or stored decides")]
+
+
+def note_samples(samples: Sequence[Sample], labels: Sequence[str], coco: Coco, used: set[int]) -> list[Finding]:
+    """Say of copies, and of classes that are rare or not used at all.
+
+    Args:
+        samples: all of the data set.
+        labels: its classes, by channel.
+        coco: what its labels were read as.
+        used: ids of the categories that have a region.
+    """
+    found = []
+    copies: dict[str, list[Sample]] = {}
+    for sample in samples:
+        copies.setdefault(sample.digest, []).append(sample)
+    for group in copies.values():
+        if len(group) > 1:
+            differ = len({sample.regions_key for sample in group}) > 1
+            found.append(finding("copies-differ" if differ else "identical-copies", group[0].name,
+                                 f"same bytes as {', '.join(sample.name for sample in group[1:])}; expected one file"))
+    for channel, label in enumerate(labels):
+        count = sum(any(channel in sample.classes for sample in group) for group in copies.values())
+        if count < 2:
+            found.append(finding("class-rare", label, f"annotated in {count} image; expected at least 2"))
+    for category in coco.categories:
+        if category.id not in used:
+            count = sum(annotation.category_id == category.id for annotation in coco.annotations)
+            found.append(finding("category-unused", category.name, f"category {category.id} has {count} annotation(s)"
+                                                                   + ", none of them usable" * bool(count)))
+    return found

@@ -47,6 +47,8 @@ RULES: dict[str, tuple[str, str]] = {
                                       "pixels." + UNTRUSTED),
     "box-only": (SKIP_IMAGE, "A box without an outline names no pixels of its defect." + UNTRUSTED),
     "shape-unusable": (SKIP_IMAGE, "A point or a line names no pixels of its defect." + UNTRUSTED),
+    "mask-whole": (SKIP_IMAGE, "A mask that is 255 in every pixel says nothing (VOC's rim, an alpha channel that was "
+                               "never drawn in, black and white exchanged): its photograph is left out."),
     "unknown-image": (SKIP_REGION, "A region of an image that the json does not name is left out."),
     "region-empty": (SKIP_REGION, "An annotation with neither outline nor box (begun, never drawn) is left out."),
     "region-outside": (SKIP_REGION, "A region wholly outside of its image is left out."),

@@ -179,6 +179,8 @@ def _by_value(path: Path, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]
     if len(met) > MOST_CLASSES:
         raise Problem("file-unreadable", f"the mask {path.name} holds {len(met)} values; expected 0 and the numbers "
                                          "of classes")
+    if met == [VOID] and values.all():
+        raise Problem("mask-whole", f"the mask {path.name} is {VOID} in every pixel; expected 0 where nothing is")
     for value in met:
         yield value, values == value
 
