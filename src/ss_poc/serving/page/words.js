@@ -16,7 +16,7 @@ const WORDS = {
     "drift-title": "Do photographs still look as in training?", "drift-few": "too few photographs yet",
     "drift-same": "as in training", "drift-shifted": "looks different", seen: "seen", expected_bars: "training",
     brightness: "Brightness", contrast: "Contrast", sharpness: "Sharpness", highest_score: "Highest score",
-    confidence: "Confidence", back: "Back", "drift-note": "The last {n} photographs of this worker. A bar is the share of "
+    confidence: "Confidence", back: "Back", "drift-note": "The last photographs received: {n}. A bar is the fraction of "
       + "photographs in a tenth of the training range. Population stability index (PSI): up to 0.1 is noise, above 0.25 "
       + "something changed: light, lens, camera, product.", "drift-none": "This model came without photographs to compare with.",
   },
@@ -36,7 +36,7 @@ const WORDS = {
     "drift-title": "사진이 아직 학습 때와 같습니까?", "drift-few": "사진이 아직 적습니다",
     "drift-same": "학습 때와 같음", "drift-shifted": "달라졌음", seen: "최근", expected_bars: "학습",
     brightness: "밝기", contrast: "대비", sharpness: "선명도", highest_score: "최고 점수",
-    confidence: "확신도", back: "돌아가기", "drift-note": "이 워커가 받은 최근 사진 {n}장입니다. 막대는 학습 범위의 10분의 1 구간마다 "
+    confidence: "확신도", back: "돌아가기", "drift-note": "최근에 받은 사진 {n}장입니다. 막대는 학습 범위의 10분의 1 구간마다 "
       + "들어간 사진의 비율입니다. 모집단 안정성 지수(PSI): 0.1까지는 우연, 0.25를 넘으면 조명, 렌즈, 카메라, 제품 가운데 무언가 바뀐 것입니다.",
     "drift-none": "이 모델에는 비교할 사진이 없습니다.",
   },
