@@ -35,8 +35,7 @@ __all__ = ["Failure", "Supervisor", "Worker", "main"]
 BENTOS = Path("deploy/KerasSegmentationService/segment")
 READY_SECONDS, STOP_SECONDS = 120.0, 75.0
 LONGEST_LINE, CLIENT_SECONDS = 65536, 10.0  # of a command: most bytes, and for how long more of it is waited for
-LOG_BYTES, LOG_FILES = 10_000_000, 5
-LONGEST_PAUSE = 30.0
+LOG_BYTES, LOG_FILES, LONGEST_PAUSE = 10_000_000, 5, 30.0
 LOG = logging.getLogger("supervisor")
 # What starting a worker raises where there is no room for a process, a thread or a descriptor, or the socket is closed.
 NO_ROOM = (OSError, RuntimeError, ValueError)
@@ -80,7 +79,6 @@ class Worker:
         self.lifeline.settimeout(seconds)
         try:
             word = self.lifeline.recv(5)
-            self.lifeline.settimeout(None)
         except OSError:  # the time is over, or the worker was stopped meanwhile
             word = b""
         if word != b"ready":
@@ -137,7 +135,8 @@ class Supervisor:
         self.starting, until = [], time.monotonic() + READY_SECONDS
         try:
             for _ in range(self.count):
-                self.starting.append(self.launch(version))
+                with self.lock:  # so that `stop` finds each worker among those that start, or none is launched
+                    self.starting.append(self.launch(version))
             for worker in self.starting:
                 worker.wait_ready(max(0.1, until - time.monotonic()))
         except Failure:
@@ -146,7 +145,9 @@ class Supervisor:
         return self.starting
 
     def launch(self, version: str) -> Worker:
-        """Start one worker; Failure where there is no room for it."""
+        """Start one worker; Failure where there is no room for it, or the server is being stopped."""
+        if self.leaving.is_set():
+            raise Failure("the server is being stopped")
         try:
             return Worker(self.python, version, self.listening, self.environment)
         except NO_ROOM as error:
