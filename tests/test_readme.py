@@ -67,7 +67,7 @@ def test_commands_of_the_readme_work_as_written(port, clone, tmp_path):
         with out.open("w") as file:  # not a pipe: a served model would hold it open
             # Minutes of training show no more about the command than seconds of it.
             typed = block.replace("budget=2m", "budget=20s").replace(":8892/", f":{port}/")
-            done = subprocess.run(["sh", "-e"], input=typed, text=True, cwd=clone, stdout=file, timeout=400,
+            done = subprocess.run(["sh", "-e"], input=typed, text=True, cwd=clone, stdout=file, timeout=900,
                                   stderr=subprocess.STDOUT)
         assert done.returncode == 0, f"{block}\n{out.read_text()[-3000:]}"
         if block.startswith("sh train_serve.sh"):
