@@ -268,6 +268,16 @@ def test_regions_of_via_are_read(tmp_path, drawn, project):
 
 
 @pytest.mark.parametrize(("drawn", "area"), [
+    ({"name": "circle", "cx": 64, "cy": 48, "r": 20}, np.pi * 20 * 20),
+    ({"name": "ellipse", "cx": 64, "cy": 48, "rx": 20, "ry": 10, "theta": np.pi / 2}, np.pi * 20 * 10)])
+def test_round_shapes_of_via_have_the_area_of_their_radii(tmp_path, drawn, area):
+    photograph(tmp_path / "p1.png")
+    save(tmp_path / "via.json", {"p1.png7": {"filename": "p1.png", "size": 7, "regions": {
+        "0": {"shape_attributes": drawn, "region_attributes": {}}}}})
+    assert read(tmp_path)[1]["p1.png"]["region"] == pytest.approx(area, rel=0.02)
+
+
+@pytest.mark.parametrize(("drawn", "area"), [
     ({"geometryType": "polygon", "points": {"exterior": BOX, "interior": []}}, 800),
     ({"geometryType": "polygon",
       "points": {"exterior": BOX, "interior": [[[30, 35], [40, 35], [40, 40], [30, 40]]]}}, 750),

@@ -324,7 +324,7 @@ def test_free_memory_is_less_than_the_machine_has():
 def test_a_budget_ends_the_run_in_time_with_its_best_model(labelled):
     began = time.monotonic()
     done = stage("train", "--img_path", "tiny", "--budget", "30s", "--model_name", "timed", cwd=labelled.parent)
-    assert 24 < time.monotonic() - began < 45  # another test may be running beside this one
+    assert 24 < time.monotonic() - began < 100  # other work may use the cores; 50 epochs would take minutes
     paths = RunPaths(labelled.parent / "result", "tiny", "timed")
     assert read_run(paths)["status"] == "finished" and paths.best_model().is_file()
     rates = [float(row[1]) for row in log_of(paths)[1:]]
