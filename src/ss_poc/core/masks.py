@@ -16,8 +16,7 @@ from pycocotools import mask as coco_mask
 from .errors import DataError
 
 __all__ = ["bounding_box", "components", "decode_rle", "empty_rle", "encode_rle", "mask_to_polygons", "polygons_area",
-           "polygons_to_mask", "rle_counts", "row_bands",
-           "segmentation_mask"]
+           "polygons_to_mask", "rle_counts", "row_bands", "segmentation_mask"]
 
 # Pixels that are worked on at once where an operation takes many bytes a pixel for what lies between.
 BAND_PIXELS = 1_000_000

@@ -17,7 +17,7 @@ from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
 from .sheet import draw_sheet
 
-__all__ = ["describe_dataset", "describe_findings", "main"]
+__all__ = ["EXAMPLES", "describe_dataset", "describe_findings", "main"]
 
 EXAMPLES = 5
 

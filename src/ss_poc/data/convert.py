@@ -14,13 +14,12 @@ from ..formats.archives import opened, photo_folder
 from ..formats.labels import MASKS, find_labels
 from ..formats.write_labels import WRITERS, require_new, write_labels
 from ..formats.writers.job import Losses
-from .check import describe_findings
+from .check import EXAMPLES, describe_findings
 from .dataset import Dataset, load_coco
 from .upright import labelled_image
 
 __all__ = ["convert", "main"]
 
-EXAMPLES = 5
 # What a check says for the sake of the training alone.
 OF_TRAINING = {"class-rare", "category-unused", "identical-copies", "copies-differ", "bit-depth", "value-range",
                "range-unused"}

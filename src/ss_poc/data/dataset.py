@@ -27,7 +27,7 @@ from ..core.run import Run
 from ..core.text_table import counted
 from ..formats.archives import as_given, findings_as_given, is_zip, photo_folder
 from ..formats.coco import Annotation, Category, Coco, ImageEntry, choose_colors
-from ..formats.coco_rules import RULES, Finding, Problem, finding
+from ..formats.coco_rules import RULES, Finding, Problem, finding, refusal
 from ..formats.find_file import Photographs
 from ..formats.labels import LabelSource, read_labels
 from ..formats.regions import Shape, read_shape
@@ -198,12 +198,9 @@ def load_coco(json_path: Path | LabelSource, img_path: Path, progress: bool = Fa
     """
     dataset, findings = inspect_coco(json_path, img_path, progress, exif_labels, levels)
     if dataset is None:
-        refused = [item for item in findings if item.action == "refuse"]
         source = as_given(str(json_path.path if isinstance(json_path, LabelSource) else json_path))
-        raise DataError("\n".join([f"{source} cannot be trained on:",
-                                   *(f"  {item.where}: {item.detail} ({item.code})" for item in refused)]),
-                        " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)),
-                        f"see python -m ss_poc.data check '{source}' '{img_path}'")
+        raise refusal(f"{source} cannot be trained on", findings,
+                      f"see python -m ss_poc.data check '{source}' '{img_path}'")
     return dataset
 
 
@@ -376,9 +373,11 @@ def _inside(paths: Iterable[Path], root: Path) -> list[str]:
 
 
 def _unlisted(root: Path, named: Collection[str]) -> list[Finding]:
-    left = [name for name in _inside(images.images_below(root), root) if name not in named]
+    there = images.images_below(root, (*images.SUFFIXES, *images.UNREAD_SUFFIXES))
+    unlisted = [name for name in _inside(there, root) if name not in named]
+    left = [name for name in unlisted if Path(name).suffix.lower() in images.SUFFIXES]
+    unread = [name for name in unlisted if Path(name).suffix.lower() in images.UNREAD_SUFFIXES]
     found = [finding("unlisted-images", str(root), f"{len(left)} file(s), such as {left[0]}")] if left else []
-    unread = [name for name in _inside(images.images_below(root, images.UNREAD_SUFFIXES), root) if name not in named]
     return found + [finding("image-unreadable", name, f"photographs that end in {Path(name).suffix} are not read; "
                                                       "expected JPEG or PNG") for name in unread]
 

@@ -194,12 +194,13 @@ def _digest(archive: zipfile.ZipFile) -> str:
 
 
 def _in_scratch(source: Path, archive: zipfile.ZipFile, names: dict[zipfile.ZipInfo, str]) -> Path:
+    digest = _digest(archive)
     known = next((scratch for scratch, zipped in _scratches.items()
-                  if zipped == source and scratch.name == _digest(archive)), None)
+                  if zipped == source and scratch.name == digest), None)
     if known:
         return known / source.stem
     parent = Path(_until_exit.enter_context(tempfile.TemporaryDirectory(prefix="ss-poc-"))).resolve()
-    scratch = parent / _digest(archive)
+    scratch = parent / digest
     _write(archive, names, scratch / source.stem)
     _scratches[scratch] = source
     return scratch / source.stem

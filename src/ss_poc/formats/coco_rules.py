@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import SegmentError
+from ..core.errors import DataError, SegmentError
 
-__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "sentence", "show"]
+__all__ = ["MAX_OUTLINE", "MAX_POINTS", "RULES", "Finding", "Problem", "finding", "refusal", "sentence", "show"]
 
 MAX_POINTS = 1_000_000
 # The rasteriser takes about 100 bytes for each pixel of an outline.
@@ -109,6 +110,21 @@ class Problem(Exception):
 def finding(code: str, where: str, detail: str) -> Finding:
     """Return a finding with the action of its rule."""
     return Finding(code, RULES[code][0], where, detail)
+
+
+def refusal(what: str, findings: Iterable[Finding], fix: str, beside: Iterable[Finding] = ()) -> DataError:
+    """Return the error for labels that are refused: every reason, and the rules that they break.
+
+    Args:
+        what: a sentence on what cannot be done.
+        findings: of the labels; those that refuse them are told.
+        fix: what to do.
+        beside: findings that are told with them.
+    """
+    refused = [item for item in findings if item.action == REFUSE]
+    return DataError("\n".join([f"{what}:", *(f"  {item.where}: {item.detail} ({item.code})"
+                                             for item in [*refused, *beside])]),
+                     " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)), fix)
 
 
 def sentence(error: SegmentError | OSError) -> str:

@@ -16,7 +16,10 @@ from ..core.images import SUFFIXES, UNREAD_SUFFIXES, images_below
 from .coco import ImageEntry
 from .coco_rules import Problem
 
-__all__ = ["FoundFile", "Photographs"]
+__all__ = ["PHOTO_FOLDERS", "FoundFile", "Photographs"]
+
+# Folders whose names say no more than that photographs are in them.
+PHOTO_FOLDERS = ("images", "Images", "JPEGImages", "img", "imgs", "photos", "data")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ..core.errors import ArtifactError, DataError
 from ..core.files import atomic_path, remove_leftovers_of
+from .find_file import PHOTO_FOLDERS
 from .labelled import Image, Labels
 from .writers.coco import write_coco
 from .writers.job import Labelled, Losses
@@ -49,9 +50,6 @@ WRITERS: dict[str, Writer] = {
     "labelme": Writer(write_labelme, one_line=False),
     "voc": Writer(write_voc, "JPEGImages", ("JPEGImages", "SegmentationClass")),
     "label-studio": Writer(write_label_studio, by_stem=False)}
-
-# Folders that say no more than that photographs are in them.
-PLACES = ("images", "Images", "JPEGImages", "img", "imgs", "photos", "data")
 
 
 def require_new(target: Path) -> None:
@@ -110,7 +108,7 @@ def _names(names: list[str], writer: Writer, copy: bool) -> dict[str, str]:
     taken: set[str] = set()
     for name in names:
         steps = [step for step in PurePosixPath(name).parts[:-1] if step not in writer.steps]
-        if copy and shared in PLACES and steps[:1] == [shared]:
+        if copy and shared in PHOTO_FOLDERS and steps[:1] == [shared]:
             steps = steps[1:]
         found[name] = _free("/".join([*steps, PurePosixPath(name).name]), writer.by_stem, taken)
     moved = [name for name, new in found.items() if PurePosixPath(new).name != PurePosixPath(name).name]

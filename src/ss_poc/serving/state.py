@@ -14,7 +14,7 @@ from ..core.config import ServeConfig
 from ..core.errors import ServiceError
 from ..core.images import OpenedImage, open_image
 from .admission import Gate
-from .memory import LARGE, MOST_PIXELS, bytes_of_bodies, check_shape
+from .memory import MOST_PIXELS, bytes_of_bodies, check_shape
 from .served import Served
 
 __all__ = ["Life", "RequestNote", "ServiceState", "note_of", "state_of"]
@@ -113,8 +113,7 @@ class ServiceState:
     @contextmanager
     def turn_for(self, size_hw: tuple[int, int]) -> Iterator[None]:
         """Wait, where an image of (height, width) is large, until no other large one is worked on."""
-        large = self.served.room.large if self.served else LARGE
-        with self.large if size_hw[0] * size_hw[1] > large else nullcontext():
+        with self.large if size_hw[0] * size_hw[1] > self.model.room.large else nullcontext():
             yield
 
     @property

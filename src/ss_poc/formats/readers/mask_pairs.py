@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from ..coco_rules import Finding, Problem, finding
+from ..find_file import PHOTO_FOLDERS
 
 __all__ = ["FOLDERS", "label_folders", "pair_masks"]
 
 FOLDERS = ("SegmentationClass", "ground_truth", "masks", "Masks", "mask", "annotations", "labels")
 # Names of folders that say what is in them, not which photograph.
-KINDS = {*FOLDERS, "JPEGImages", "images", "Images", "photos", "img", "imgs", "data"}
+KINDS = {*FOLDERS, *PHOTO_FOLDERS}
 PLACES = {*KINDS, "test", "train", "val", "valid"}
 ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ...core.errors import ArtifactError, DataError
@@ -10,7 +10,7 @@ from ...core.images import images_below
 from ...data.dataset import Dataset, inspect_coco
 from ...data.upright import labelled_image
 from ...formats.archives import as_given, opened, photo_folder
-from ...formats.coco_rules import RULES, Finding, Problem
+from ...formats.coco_rules import Finding, Problem, refusal
 from ...formats.find_file import Photographs
 from ...formats.labels import MASKS, LabelSource, find_labels, read_labels
 from ..model import Image, Labels
@@ -45,7 +45,9 @@ def move_in(source: Path, folder: Path, labels: Labels, photos: Path | None = No
         home = photo_folder(photos) if photos else _home(found, place, folder)
         dataset, findings = inspect_coco(found, home, exif_labels=exif_labels)
         if dataset is None:
-            raise _refusal(source, findings)
+            skipped = [item for item in findings if item.action.startswith("skip")]
+            raise refusal(f"{source} cannot be imported", findings,
+                          "--photos names the folder of the photographs; nothing was copied", skipped[:3])
         colors = {**dict(zip(dataset.labels, dataset.colors, strict=True)), **(labels if found.kind == MASKS else {})}
         ready(colors)
         images, copier = _copied(dataset, folder)
@@ -87,15 +89,6 @@ def _known(found: LabelSource, home: Path) -> tuple[int, int]:
             continue
         there.add(entry.id)
     return len(there & {item.image_id for item in coco.annotations}), len(there)
-
-
-def _refusal(source: Path, findings: Sequence[Finding]) -> DataError:
-    refused = [item for item in findings if item.action == "refuse"]
-    left_out = [item for item in findings if item.action.startswith("skip")][:3]
-    return DataError("\n".join([f"{source} cannot be imported:",
-                                *(f"  {item.where}: {item.detail} ({item.code})" for item in [*refused, *left_out])]),
-                     " ".join(RULES[code][1] for code in dict.fromkeys(item.code for item in refused)),
-                     "--photos names the folder of the photographs; nothing was copied")
 
 
 def _copied(dataset: Dataset, folder: Path) -> tuple[list[Image], Copier]:
