@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from array import array
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ def test_polygon_that_is_none_is_rejected(segmentation):
 def test_stray_points_beside_a_whole_polygon_cost_themselves_alone(stray, first):
     whole = box(1, 1, 4, 3)
     shape = read_shape({"segmentation": [stray, whole] if first else [whole, stray]}, (4, 6))
-    assert (shape.area, shape.polygons) == (6, (tuple(map(float, whole)),))
+    assert (shape.area, shape.polygons) == (6, (array("d", whole),))
     assert [code for code, _ in shape.notes] == ["stray-point"] * bool(stray)
 
 

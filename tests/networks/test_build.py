@@ -96,3 +96,9 @@ def test_an_encoder_that_cannot_take_a_small_size_says_so():
     with pytest.raises(ModelError, match="inceptionv3 cannot be built for 64x96") as refused:
         build_model("fpn", "inceptionv3", 2, SIZE)
     assert "--size" in refused.value.fix
+
+
+def test_tensorflow_multiplies_with_onednn_on_every_processor():
+    from tensorflow.python.framework.test_util import IsMklEnabled
+
+    assert IsMklEnabled()

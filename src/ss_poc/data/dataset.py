@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,7 @@ class Region:
 
     channel: int
     annotation_id: int
-    polygons: tuple[tuple[float, ...], ...] | None
+    polygons: tuple[array[float], ...] | None
     rle: dict[str, Any] | None
     area: int
 
@@ -106,8 +107,8 @@ class Sample:
     @property
     def regions_key(self) -> str:
         """The same text for samples with the same regions."""
-        return json.dumps([self.frame, *sorted(json.dumps([region.channel, region.polygons, region.rle], sort_keys=True)
-                                               for region in self.regions)])
+        return json.dumps([self.frame, *sorted(json.dumps([region.channel, region.polygons, region.rle], sort_keys=True,
+                                                          default=list) for region in self.regions)])
 
     def _plane(self, channel: int) -> np.ndarray:
         """The regions of one class: (H, W) bool, upright. Polygons and RLE become pixels nowhere else."""

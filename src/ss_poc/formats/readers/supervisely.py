@@ -6,7 +6,7 @@ import base64
 import binascii
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def _values(item: Mapping[str, Any], size_hw: tuple[int, int]) -> dict[str, Any]
     return {"unusable": f"a {kind}"}
 
 
-def _without(polygons: list[list[float]], holes: list[list[float]], size_hw: tuple[int, int]) -> Any:
+def _without(polygons: Sequence[Sequence[float]], holes: Sequence[Sequence[float]], size_hw: tuple[int, int]) -> Any:
     """Polygons, or an RLE where holes are cut out of them."""
     if not holes:
         return polygons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from ...core.files import read_json
 from ..coco import Coco
 from ..coco_rules import Finding, show
-from ..collect import Collected, circle, ellipse, rectangle
+from ..collect import Collected, circle, ellipse, flat, rectangle
 
 __all__ = ["is_via", "read_via"]
 
@@ -63,8 +63,7 @@ def _values(shape: Mapping[str, Any]) -> dict[str, Any]:
     kind = shape.get("name", "")
     try:
         if kind == "polygon":
-            pairs: Iterable[tuple[float, float]] = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
-            return {"segmentation": [[float(value) for pair in pairs for value in pair]]}
+            return {"segmentation": [flat(zip(shape["all_points_x"], shape["all_points_y"], strict=True))]}
         if kind == "rect":
             left, top = shape["x"], shape["y"]
             return {"segmentation": rectangle(left, top, left + shape["width"], top + shape["height"])}

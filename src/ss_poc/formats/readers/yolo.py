@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def _region(words: Sequence[str], names: Mapping[int, str], size_hw: Sequence[in
     except ValueError:
         return show(words[0]), {"segmentation": " ".join(words)[:60]}
     label = names.get(number, f"class {number}")
-    pixels = [value * size_hw[1 - index % 2] for index, value in enumerate(fractions)]
+    pixels = array("d", (value * size_hw[1 - index % 2] for index, value in enumerate(fractions)))
     if len(pixels) == 4:
         x, y, width, height = pixels
         return label, {"bbox": [x - width / 2, y - height / 2, width, height]}
