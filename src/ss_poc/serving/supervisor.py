@@ -33,7 +33,7 @@ from typing import Any
 __all__ = ["Failure", "Supervisor", "Worker", "main"]
 
 BENTOS = Path("deploy/KerasSegmentationService/segment")
-READY_SECONDS, STOP_SECONDS = 120.0, 75.0
+READY_SECONDS, LEAVE_SECONDS = 120.0, 14.0
 LONGEST_LINE, CLIENT_SECONDS = 65536, 10.0  # of a command: most bytes, and for how long more of it is waited for
 LOG_BYTES, LOG_FILES, LONGEST_PAUSE = 10_000_000, 5, 30.0
 LOG = logging.getLogger("supervisor")
@@ -168,7 +168,7 @@ class Supervisor:
                 old, self.workers, self.starting = self.workers, new, []
                 if version != self.version:
                     self.previous, self.version = self.version, version
-                threading.Thread(target=stop_all, args=(old, STOP_SECONDS, True), daemon=True).start()
+                threading.Thread(target=stop_all, args=(old, stop_seconds(), True), daemon=True).start()
                 self.note()
             place = f", in place of {self.previous}" if self.previous else ""
             return f"version {version} is served{place}{self.unnoted}"
@@ -244,10 +244,15 @@ class Supervisor:
         self.listening.close()
         with self.lock:
             stop_all(self.starting, 0)
-            stop_all(self.workers, STOP_SECONDS)
+            stop_all(self.workers, stop_seconds() if self.workers else 0)
         shutil.rmtree(self.metrics, ignore_errors=True)
         for name in ("pid", "control"):
             (self.state / name).unlink(missing_ok=True)
+
+
+def stop_seconds() -> float:
+    """How long workers may take to leave: requests come for SS_POC_DRAIN and take SS_POC_TIMEOUT, then a little."""
+    return float(os.environ.get("SS_POC_DRAIN") or 1) + float(os.environ.get("SS_POC_TIMEOUT") or 60) + LEAVE_SECONDS
 
 
 def stop_all(workers: list[Worker], seconds: float, replaced: bool = False) -> None:
