@@ -173,3 +173,21 @@ def test_without_a_gpu_its_engine_is_refused_and_another_one_serves(run):
     predictor = Predictor.load(run.export, run.rules, engine="onnxruntime-cuda")
     assert predictor.engine == "onnxruntime"
     assert "onnxruntime-cuda cannot be used" in predictor.refused[0]
+
+
+def test_onnx_runtime_reports_its_use_to_nobody(tmp_path):
+    import onnx
+
+    shape = ["n", 4, 6, 3]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("image", "same")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["image"], ["same"])], "g", ends[:1], ends[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
+              tmp_path / "model.onnx")
+    home = tmp_path / "home"
+    home.mkdir()
+    # Where it takes a machine for a build server it reports nothing in any case.
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
+    code = "import sys, time; from pathlib import Path; from ss_poc.inference.engines import load_engine; " \
+           "load_engine('onnxruntime', Path(sys.argv[1]), 1); time.sleep(0.5)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True, timeout=60)
+    assert [*home.rglob("*")] == [], "what reports begins with an id of the device"

@@ -124,7 +124,7 @@ class Supervisor:
         self.commands, self.lock, self.leaving = threading.RLock(), threading.Lock(), threading.Event()
         self.metrics = tempfile.mkdtemp(prefix="ss-poc-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         self.environment = {**os.environ, "BENTOML_HOME": str((self.state / "home").absolute()),
-                            "BENTOML_DO_NOT_TRACK": "true"}
+                            "BENTOML_DO_NOT_TRACK": "true", "ORT_DISABLE_TELEMETRY": "1"}
         if self.count > 1:  # in memory: a full disk must not stop predictions
             self.environment["PROMETHEUS_MULTIPROC_DIR"] = self.metrics
 
