@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from served import Load, free_port
+from balanced import balanced
+from served import Load
 from supervised import Site, supervised, until_so
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,18 +28,6 @@ def replica(bento: Path, folder: Path) -> Iterator[Site]:
         yield site
 
 
-@contextmanager
-def balanced(*sites: Site) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """A proxy in front of replicas: its port, and the process that reads `leave PORT`."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, str(ROOT / "benchmarks/balancer.py"), "--port", str(port), "--to",
-                                *(str(site.port) for site in sites)], text=True, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE)
-    assert process.stdout.readline() == "ready\n"
-    yield port, process
-    process.communicate(timeout=20)
-
-
 def predictions(site: Site) -> int:
     """How many requests a replica has answered with 200, by its log."""
     lines = [json.loads(line) for line in (site.state / "log").read_text().splitlines() if line.startswith("{")]
@@ -53,14 +40,13 @@ def test_no_request_of_a_late_proxy_is_lost_where_a_replica_drains(bento, labell
     monkeypatch.setenv("SS_POC_DRAIN", str(FIGURES["drainSeconds"]))
     with replica(bento, tmp_path / "one") as one:
         monkeypatch.setenv("SS_POC_DRAIN", "0")
-        with (replica(bento, tmp_path / "two") as two, balanced(one, two) as (port, balancer),
-              Load(port, (labelled / "01.png").read_bytes(), 6) as load):
+        with (replica(bento, tmp_path / "two") as two, balanced(one.port, two.port) as proxy,
+              Load(proxy.port, (labelled / "01.png").read_bytes(), 6) as load):
             until_so(lambda: predictions(one) > 10 and predictions(two) > 10)
             answered = predictions(one)
             one.process.terminate()  # at once: preStopSeconds, which the kubelet would wait, come on top
             time.sleep(LATE)
-            balancer.stdin.write(f"leave {one.port}\n")
-            balancer.stdin.flush()
+            proxy.leave(one.port)
             assert one.process.wait(FIGURES["timeoutSeconds"]) == 0
             assert predictions(one) > answered + 10, "requests that came after SIGTERM"
             after = len(load.statuses)
