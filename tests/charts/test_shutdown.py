@@ -42,7 +42,7 @@ def test_no_request_of_a_late_proxy_is_lost_where_a_replica_drains(bento, labell
         monkeypatch.setenv("SS_POC_DRAIN", "0")
         with (replica(bento, tmp_path / "two") as two, balanced(one.port, two.port) as proxy,
               Load(proxy.port, (labelled / "01.png").read_bytes(), 6) as load):
-            until_so(lambda: predictions(one) > 10 and predictions(two) > 10)
+            until_so(lambda: predictions(one) > 10 and predictions(two) > 10, 60)
             answered = predictions(one)
             one.process.terminate()  # at once: preStopSeconds, which the kubelet would wait, come on top
             time.sleep(LATE)
@@ -50,11 +50,11 @@ def test_no_request_of_a_late_proxy_is_lost_where_a_replica_drains(bento, labell
             assert one.process.wait(FIGURES["timeoutSeconds"]) == 0
             assert predictions(one) > answered + 10, "requests that came after SIGTERM"
             after = len(load.statuses)
-            until_so(lambda: len(load.statuses) > after + 10)
+            until_so(lambda: len(load.statuses) > after + 10, 60)
             assert set(load.statuses) == {200} and load.broken == []
             # The same load would show it: the other one does not drain.
             two.process.terminate()
-            until_so(lambda: load.broken)
+            until_so(lambda: load.broken, 60)
 
 
 def test_the_grace_that_the_figures_need_is_above_what_the_supervisor_gives_its_workers(monkeypatch):
