@@ -102,7 +102,8 @@ class TrainConfig(RunConfig):
     architecture: str | None = setting(None, "network", choices=ARCHITECTURES, unset="chosen")
     encoder: str | None = setting(None, "encoder of the network, such as efficientnetb0", unset="chosen")
     weights: str | None = setting(None, "weights to start from: none, synthetic (learned on drawn surfaces; in the "
-                                        "package), imagenet (downloads) or a .keras file of an earlier run",
+                                        "package), imagenet (in the package for efficientnet-lite0, else "
+                                        "downloads) or a .keras file of an earlier run",
                                   unset="chosen")
     freeze: int | None = setting(None, "epochs at the start in which the encoder does not learn", least=0,
                                  unset="2 with weights from imagenet or a .keras file, 0 with others", old_unset=-1)

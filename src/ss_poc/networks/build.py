@@ -65,9 +65,10 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
         encoder: one of `encoder_names(architecture)`; "" for its default.
         classes: channels of the output.
         size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
-        weights: "none"; "imagenet" for a pretrained encoder (downloaded; without a network a warning is given and
-            training starts from scratch); "synthetic" for a compact network that learned on drawn surfaces, in the
-            package; or the path of a `.keras` file of the same architecture.
+        weights: "none"; "imagenet" for a pretrained encoder (that of efficientnet-lite0 is in the package; others are
+            downloaded: without a network a warning is given and training starts from scratch); "synthetic" for a
+            compact network that learned on drawn surfaces, in the package; or the path of a `.keras` file of the same
+            architecture.
         kept: for each class its channel in that file, None for a new one; None: the classes are the same.
         full: whether the output has the size of the input; else that of `compact` has half, as it is before it is
             enlarged: that is enough to train on, and takes a quarter of the memory and time.

@@ -1,4 +1,5 @@
-"""Networks with the encoders of segmentation-models and efficientnet: U-Net, U-Net++, FPN, LinkNet and PSPNet."""
+"""Networks with the encoders of segmentation-models and efficientnet, and EfficientNet-Lite0: U-Net, U-Net++, FPN,
+LinkNet and PSPNet."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..core.errors import ModelError
 from .blocks import BATCH_NORM_MOMENTUM, HEAD_SCALE, PRIOR_LOGIT, conv
 from .keras2_names import segmentation_models
+from .lite0 import LITE0, TAPS, lite0, lite0_scaled
 
 import keras  # noqa: E402  isort: skip  (after keras2_names, which quietens TensorFlow)
 from keras import layers  # noqa: E402  isort: skip
@@ -19,9 +21,22 @@ __all__ = ["library_encoders", "with_encoder"]
 
 
 def library_encoders() -> list[str]:
-    """Encoders of the libraries. DenseNet is left out: Keras 3 refuses '/' in its layers' names."""
-    names = segmentation_models().get_available_backbone_names()
+    """Encoders of the libraries, and ours that go with their decoders.
+
+    DenseNet is left out: Keras 3 refuses '/' in its layers' names.
+    """
+    names = _with_lite0().get_available_backbone_names()
     return [name for name in names if not name.startswith("densenet")]
+
+
+def _with_lite0() -> Any:
+    """The package segmentation_models, which knows EfficientNet-Lite0 as one of its own encoders."""
+    package = segmentation_models()
+    from segmentation_models.backbones.backbones_factory import Backbones
+
+    Backbones._models_update[LITE0] = [lite0, lite0_scaled]
+    Backbones._default_feature_layers[LITE0] = TAPS
+    return package
 
 
 def with_encoder(architecture: str, encoder: str, classes: int, size_hw: tuple[int, int],
@@ -33,13 +48,14 @@ def with_encoder(architecture: str, encoder: str, classes: int, size_hw: tuple[i
         encoder: one of `library_encoders()`.
         classes: channels of the output.
         size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
-        pretrained: whether the encoder gets the weights that it learned on ImageNet. They are downloaded; without a
-            network a warning is given and the encoder starts from scratch.
+        pretrained: whether the encoder gets the weights that it learned on ImageNet. Those of EfficientNet-Lite0 are
+            in the package. Others are downloaded; without a network a warning is given and the encoder starts from
+            scratch.
 
     Raises:
-        ModelError: a size that the encoder cannot take, or a damaged download.
+        ModelError: a size that the encoder cannot take, or weights that are damaged or missing from the package.
     """
-    package = segmentation_models()
+    package = _with_lite0()
     build = {"unet": package.Unet, "fpn": package.FPN, "linknet": package.Linknet, "pspnet": package.PSPNet,
              "unetpp": _unet_plus_plus}[architecture]
     try:
@@ -62,7 +78,7 @@ def _built(build: Callable[..., keras.Model], encoder: str, classes: int, size_h
             if not isinstance(error, (ConnectionError, TimeoutError)) and "URL fetch failure" not in str(error):
                 raise
             warnings.warn(f"the imagenet weights of {encoder} could not be downloaded ({error}); "
-                          "training starts from scratch", stacklevel=5)
+                          f"training starts from scratch; those of {LITE0} are in the package", stacklevel=5)
     return build(encoder, encoder_weights=None, **options), False
 
 

@@ -1,6 +1,8 @@
-"""Weights in the package: compact networks that learned on drawn surfaces (see `pretrain`), without their heads.
+"""Weights in the package: compact networks that learned on drawn surfaces (see `pretrain`), without their heads, and
+EfficientNet-Lite0 that learned on ImageNet (see `imagenet`).
 
-Kernels are 8-bit numbers and a scale for each output channel, a quarter of the size: to begin with, exact enough.
+Kernels of the former are 8-bit numbers and a scale for each output channel, a quarter of the size: to begin with, exact
+enough. Kernels of the latter are float16.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import numpy as np
 from ..core.errors import ModelError
 from ..core.files import atomic_path
 
-__all__ = ["FOLDER", "pretrained_encoders", "pretrained_path", "read_pretrained", "write_pretrained"]
+__all__ = ["FOLDER", "IMAGENET", "pretrained_encoders", "pretrained_path", "read_imagenet", "read_pretrained",
+           "write_pretrained"]
 
 FOLDER = Path(__file__).parent / "weights"
+IMAGENET = FOLDER / "imagenet" / "efficientnet-lite0.npz"
 # Stated, not looked up: a file that is missing must be an error, and not lead to a training from scratch.
 PRETRAINED = ("compact16", "compact24", "compact32")
 
@@ -39,6 +43,24 @@ def pretrained_path(encoder: str) -> Path:
         raise ModelError(f"the weights of {encoder} are missing from the package", f"the file {path}",
                          "install the package again, or use --weights none to train from scratch")
     return path
+
+
+def read_imagenet() -> dict[str, np.ndarray]:
+    """Read the float32 weights of EfficientNet-Lite0 by name, `<layer>/<variable>`.
+
+    Raises:
+        ModelError: their file is missing from the package, or damaged.
+    """
+    if not IMAGENET.is_file():
+        raise ModelError(f"the weights of {IMAGENET.stem} are missing from the package", f"the file {IMAGENET}",
+                         "install the package again, make them with `python -m ss_poc.imagenet`, or use --weights none")
+    try:
+        with np.load(IMAGENET) as arrays:
+            return {name: arrays[name].astype(np.float32) for name in arrays.files}
+    except Exception as error:  # of zipfile, zlib and NumPy: a damaged file fails in many ways
+        raise ModelError(f"{IMAGENET} is damaged: {repr(error).splitlines()[0]:.200}",
+                         "the file that came with the package", "install the package again, or use --weights none"
+                         ) from error
 
 
 def read_pretrained(encoder: str) -> list[np.ndarray]:
