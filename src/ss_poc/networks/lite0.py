@@ -31,7 +31,7 @@ def lite0_scaled(pixels: Any, **_libraries: Any) -> Any:
     return (pixels - 127.0) / 128.0
 
 
-def lite0(input_shape: Sequence[int], weights: str | None = None, **_libraries: Any) -> keras.Model:
+def lite0(input_shape: Sequence[int | None], weights: str | None = None, **_libraries: Any) -> keras.Model:
     """Build the encoder, without its classifier.
 
     Args:

@@ -1,0 +1,109 @@
+"""What a model that saw good photographs alone makes of defects, where a data set shows each workpiece several times.
+
+    python benchmarks/good_only.py --img_path ../shared/data/magnetic_tile --number 'num_([0-9]+)' --near 200
+
+Workpieces are dealt into hands as in unseen.py. For each hand of `--away`, clean photographs of the other hands train,
+and all of this hand judge. Prints AUROC of images and pixels, the per-region overlap (PRO) up to 30 % false positives,
+the defective images missed where 1 % and 5 % of the clean ones are flagged, and times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from unseen import hands
+
+from ss_poc.anomaly.good import fit_good, lite0_taps, runner, score_of
+from ss_poc.core.run import find_json
+from ss_poc.data.dataset import load_coco
+
+MOST_FALSE, STEPS = 0.3, 100
+Judge = Callable[[np.ndarray], tuple[np.ndarray, float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--img_path", type=Path, required=True)
+    parser.add_argument("--number", default="([0-9]+)", help="regular expression with one group, a number")
+    parser.add_argument("--near", type=int, default=0)
+    parser.add_argument("--away", type=int, nargs="+", default=[2, 3])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    options = parser.parse_args()
+    data = load_coco(find_json(options.img_path), options.img_path)
+    dealt = hands({sample.name: int(re.search(options.number, sample.name)[1]) for sample in data.samples},
+                  options.near)
+    print("| model | away | image AUROC | pixel AUROC | PRO | missed at 1 % | missed at 5 % | training, s | ms |")
+    print("| --- " * 9 + "|")
+    for name in options.rows:
+        for hand in options.away:
+            truths = {sample.name: sample.mask(len(data.labels)).any(axis=-1) for sample in data.samples}
+            good = [sample.image() for sample in data.samples
+                    if sample.name not in dealt[hand] and not truths[sample.name].any()]
+            began = time.perf_counter()
+            judge = ROWS[name](good)
+            training = time.perf_counter() - began
+            away = [sample for sample in data.samples if sample.name in dealt[hand]]
+            cells = judged(judge, [(sample.image(), truths[sample.name]) for sample in away])
+            print(f"| {name} | {hand} | {cells[0]} | {training:.0f} | {cells[1]:.0f} |", flush=True)
+
+
+def judged(judge: Judge, pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[str, float]:
+    """Cells of the figures, and milliseconds an image."""
+    began = time.perf_counter()
+    found = [judge(image) for image, _ in pairs]
+    milliseconds = 1000 * (time.perf_counter() - began) / len(pairs)
+    maps, truths = [each for each, _ in found], [truth for _, truth in pairs]
+    scores, defective = np.array([score for _, score in found]), np.array([truth.any() for truth in truths])
+    missed = [(scores[defective] <= np.quantile(scores[~defective], 1 - rate)).mean() for rate in (0.01, 0.05)]
+    pixels = np.concatenate([each[::2, ::2].ravel() for each in maps])
+    labels = np.concatenate([truth[::2, ::2].ravel() for truth in truths])
+    figures = (roc_auc_score(defective, scores), roc_auc_score(labels, pixels), region_overlap(maps, truths), *missed)
+    return " | ".join(f"{figure:.3f}" for figure in figures), milliseconds
+
+
+def region_overlap(maps: list[np.ndarray], truths: list[np.ndarray]) -> float:
+    """Mean over false-positive rates up to MOST_FALSE of the mean fraction of each region that is found."""
+    clean = np.concatenate([each[~truth] for each, truth in zip(maps, truths, strict=True)])
+    thresholds = np.quantile(clean, 1 - np.linspace(0, MOST_FALSE, STEPS))
+    overlaps = []
+    for each, truth in zip(maps, truths, strict=True):
+        count, regions = cv2.connectedComponents(truth.astype(np.uint8))
+        overlaps += [[(each[regions == number] > threshold).mean() for threshold in thresholds]
+                     for number in range(1, count)]
+    return float(np.trapezoid(np.mean(overlaps, axis=0), dx=1 / (STEPS - 1)))
+
+
+def memory_of_good(good: list[np.ndarray]) -> Judge:
+    look = runner(fit_good(lite0_taps(), good))
+
+    def judge(image: np.ndarray) -> tuple[np.ndarray, float]:
+        height, width = image.shape[:2]
+        deviations = look(image)[0][:-(-height // 8), :-(-width // 8), 0]
+        large = cv2.resize(deviations, (8 * deviations.shape[1], 8 * deviations.shape[0]))
+        return large[:height, :width], score_of(deviations)
+    return judge
+
+
+def grey_difference(good: list[np.ndarray]) -> Judge:
+    """Distance to the mean grey photograph, in a common size."""
+    size = tuple(int(np.median([image.shape[axis] for image in good])) for axis in (1, 0))
+    mean = np.mean([cv2.resize(image[..., 0], size) for image in good], axis=0, dtype=np.float32)
+
+    def judge(image: np.ndarray) -> tuple[np.ndarray, float]:
+        off = cv2.GaussianBlur(np.abs(cv2.resize(image[..., 0], size) - mean), (0, 0), 2)
+        return cv2.resize(off, image.shape[1::-1]), float(np.quantile(off, 0.99))
+    return judge
+
+
+ROWS: dict[str, Callable[[list[np.ndarray]], Judge]] = {"memory": memory_of_good, "grey": grey_difference}
+
+
+if __name__ == "__main__":
+    main()

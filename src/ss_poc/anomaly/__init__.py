@@ -1,0 +1,1 @@
+"""A model of good photographs alone: what departs from them is an anomaly."""
