@@ -10,6 +10,7 @@ set -eu
 : "${budget:=}"         # time for the training, such as 15m; empty: training counts epochs (3m on the demo data set)
 : "${epoch:=}"          # highest number of epochs, if there is no budget; empty: 50
 : "${batch_size:=}"     # crops per step; empty: chosen
+: "${good_only:=}"      # yes: all photographs are good, no labels needed; the model finds what departs from them
 : "${exif_labels:=}"    # labels were drawn on photographs as shown or stored, where EXIF turns them; empty: auto
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -18,7 +19,7 @@ DEMO=coco-annotator/datasets/demo
 usage() {
     cat <<'TEXT'
 usage: sh trainer.sh [--json_path LABELS] [--img_path FOLDER] [--img_dir_name NAME] [--model_name NAME]
-                     [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored]
+                     [--budget 15m | --epoch N] [--batch_size N] [--exif_labels shown|stored] [--good_only]
                      [any other flag of `python -m ss_poc.train`]
        sh trainer.sh board        curves of all runs, on port 6006 (TensorBoard)
        sh trainer.sh check [flags]    say what is wrong with flags, and train nothing
@@ -37,16 +38,14 @@ TEXT
 
 # Enough for the demo, unless the user says how long.
 demo_budget() {
-    for flag; do
-        case $flag in --epoch* | --budget* | --img_path*) return ;; esac
-    done
+    for flag; do case $flag in --epoch* | --budget* | --img_path*) return ;; esac; done
     [ -n "$img_path$epoch$budget" ] || budget=3m
 }
 
 # with_settings COMMAND FLAG… : the variables come first, so that what the user typed wins.
 with_settings() {
-    command=$1
-    shift
+    command=$1 && shift
+    case $good_only in yes) set -- --good_only "$@" ;; '' | no) ;; *) fail "good_only is '$good_only'" "yes or no" ;; esac
     $command --img_path "${img_path:-$DEMO}" --model_name "$model_name" \
         ${json_path:+--json_path "$json_path"} ${epoch:+--epoch "$epoch"} ${budget:+--budget "$budget"} \
         ${img_dir_name:+--img_dir_name "$img_dir_name"} ${batch_size:+--batch_size "$batch_size"} \

@@ -17,7 +17,14 @@ from pycocotools import mask as coco_mask
 
 
 def choose(run: Path) -> str:
-    """Path of the validation image with the most labelled pixels that the model found as well."""
+    """Path of the validation image with the most labelled pixels that the model found as well; of a model of good
+    photographs alone, the first photograph that labels mark as defective, where there is one."""
+    data = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]
+    labels = run.parents[3] / data["json_path"]
+    made = labels.parent.parent.name.startswith("good_")
+    info = json.loads(labels.read_text(encoding="utf-8")).get("info", {}) if made else {}
+    if info.get("left_out"):
+        return os.path.relpath(Path(info["source"]) / info["left_out"][0])
     found: dict[str, int] = {}
     with (run / "valid" / "valid_batch_true.csv").open(newline="", encoding="utf-8") as true, \
             (run / "valid" / "valid_batch_pred.csv").open(newline="", encoding="utf-8") as predicted:
@@ -26,8 +33,7 @@ def choose(run: Path) -> str:
             masks = [{"size": size, "counts": row["counts"].encode()} for row in (left, right)]
             overlap = int(coco_mask.area(coco_mask.merge(masks, intersect=True)))
             found[left["image"]] = found.get(left["image"], 0) + overlap
-    folder = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]["img_path"]
-    return os.path.relpath(run.parents[3] / folder / max(found, key=lambda name: found[name]))
+    return os.path.relpath(run.parents[3] / data["img_path"] / max(found, key=lambda name: found[name]))
 
 
 def shortened(value: Any) -> Any:

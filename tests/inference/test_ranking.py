@@ -12,7 +12,7 @@ from conftest import stage
 
 from ss_poc.core.images import save_image
 from ss_poc.inference.command import exported
-from ss_poc.inference.predictor import Prediction, Predictor
+from ss_poc.inference.predictor import Prediction, Predictor, strangeness
 from ss_poc.inference.ranking import Ranked, choose, describe, label_studio_task, unsureness, write_ranking
 
 
@@ -144,3 +144,10 @@ def test_photographs_of_the_newest_export_are_not_ranked_though_the_model_never_
           cwd=labelled.parent)
     with (tmp_path / "out" / "ranking.csv").open() as file:
         assert {row["image"] for row in csv.DictReader(file)} == {"0.png", "2.png"}
+
+
+def test_strangeness_is_the_mean_of_the_highest_places_of_the_likeliest_class():
+    probability = np.zeros((20, 100, 2), np.float32)  # 0.005 of 2,000 places are 10
+    probability[0, :5, 0], probability[3, :3, 1], probability[0, :2, 1] = 0.8, 0.4, 0.6
+    assert strangeness(probability) == pytest.approx((5 * 0.8 + 3 * 0.4) / 10)
+    assert strangeness(np.zeros((3, 5, 1), np.float32)) == 0

@@ -93,6 +93,8 @@ class TrainConfig(RunConfig):
     json_path: str | None = setting(None, "labels, a file, a folder or a zip of any format in docs/data.md",
                                       unset="the newest .exports/*.json of img_path, else the labels found in it")
     img_path: str = setting(DEMO, "folder of the images, or a zip of it")
+    good_only: bool = setting(False, "photographs of img_path are good: learn to find what departs from them, without "
+                                     "labels (docs/good-only.md)")
     budget: str | None = setting(None, "time to train in, such as 15m, 90s or 2h; epoch and patience are then ignored",
                                  unset="none: epochs are counted")
     epoch: int = setting(50, "highest number of epochs", least=1)

@@ -24,7 +24,7 @@ from ..core.images import find_images, save_image
 from ..core.run import RLE_COLUMNS, Run, RunPaths, find_json
 from ..core.settings import from_flags
 from ..core.text_table import counted
-from .predictor import Predictor, coco_document
+from .predictor import Predictor, coco_document, strangeness, unsureness
 from .ranking import choose, look, write_ranking
 from .reading import Unread, read_photograph
 
@@ -66,7 +66,8 @@ def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: P
     if not files:
         raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
     levels = predictor.spec.levels
-    found, broken = look(files, folder, predictor, "rank", levels)
+    found, broken = look(files, folder, predictor, "rank", levels,
+                         strangeness if run.config.good_only else unsureness)
     compared, lost = look(known, None, None, "compare", levels)
     order = choose(found, compared)
     broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]

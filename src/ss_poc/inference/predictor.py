@@ -21,7 +21,7 @@ from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
 
-__all__ = ["Prediction", "Predictor", "coco_document", "unsureness"]
+__all__ = ["Prediction", "Predictor", "coco_document", "strangeness", "unsureness"]
 
 # Defects are small: the uncertainty of an image is the mean over this fraction of its pixels, the least sure ones.
 UNSURE_FRACTION = 0.005
@@ -222,6 +222,17 @@ def unsureness(probability: np.ndarray) -> float:
         np.minimum(from_half, np.abs(looked_at[..., channel].astype(np.float32) - 0.5), out=from_half)
     count = max(1, round(UNSURE_FRACTION * from_half.size))
     return 1 - 2 * float(np.partition(from_half, count - 1, axis=None)[:count].mean())
+
+
+def strangeness(probability: np.ndarray) -> float:
+    """Return how much a model finds on an image: the mean of the highest UNSURE_FRACTION of the probabilities, 0..1.
+
+    Args:
+        probability: (h, w, C) in 0..1; the most probable class of a pixel counts.
+    """
+    highest = probability.max(axis=-1).ravel()
+    count = max(1, round(UNSURE_FRACTION * highest.size))
+    return float(np.partition(highest, -count)[-count:].mean())
 
 
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],

@@ -6,7 +6,7 @@ unlike those that are labelled or chosen already (farthest-first, Sener & Savare
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ def describe(image_rgb: np.ndarray) -> np.ndarray:
     return looks / max(1e-9, float(np.linalg.norm(looks)))
 
 
-def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str,
-         levels: Levels = PLAIN) -> tuple[list[Ranked], list[Unread]]:
+def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None, what: str, levels: Levels = PLAIN,
+         worth: Callable[[np.ndarray], float] = unsureness) -> tuple[list[Ranked], list[Unread]]:
     """Read photographs and describe each, with the model's uncertainty if a model is given.
 
     Args:
@@ -75,6 +75,8 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         predictor: the model, or None for an uncertainty of 0.
         what: text of the progress bar.
         levels: of the model.
+        worth: what stands for the uncertainty, of the model's probabilities: `unsureness`, or `strangeness` of a model
+            of good photographs alone.
 
     Returns:
         The photographs that can be read, and those that cannot.
@@ -85,7 +87,7 @@ def look(files: Sequence[Path], folder: Path | None, predictor: Predictor | None
         if isinstance(read, Unread):
             return read
         image = read.image_rgb
-        unsure = unsureness(predictor.probability(image)) if predictor else 0.0
+        unsure = worth(predictor.probability(image)) if predictor else 0.0
         return Ranked(name, (image.shape[0], image.shape[1]), unsure, describe(image))
 
     found = list(tqdm(ahead(one, len(files), cores()), total=len(files), desc=what, unit="image", disable=None))

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ __all__ = ["looks_at", "main", "optimise"]
 # Looks at validation images in all, at windows of them, and how much lighter, or darker, some are.
 ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
 
+# False alarms of a model of good photographs alone: what it misses is drawn, good photographs are real.
+GOOD_ONLY_LIMIT = "1%"
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
@@ -50,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
     run = Run.read(paths)
+    if run.config.good_only and not (config.miss_cost or config.max_false_alarm):
+        config = dataclasses.replace(config, max_false_alarm=GOOD_ONLY_LIMIT)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
     dataset = load_trained(run)
     samples = dataset.samples_of(run.split.valid)

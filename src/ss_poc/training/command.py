@@ -5,13 +5,14 @@
     python -m ss_poc.train --img_path photos --budget 15m --preset accurate --model_name v_2
     python -m ss_poc.train --img_path photos --weights result/photos/segment/v_1/model/model_40_0.1234.keras \\
         --model_name v_3
+    python -m ss_poc.train --img_path good_photos --good_only --budget 10m
     python -m ss_poc.train --model_name v_1 --resume
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.config import TrainConfig
@@ -29,11 +30,17 @@ __all__ = ["main", "train"]
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+def main(argv: Sequence[str] | None = None, good_set: Callable[[TrainConfig], TrainConfig] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        argv: flags; None for those of the process.
+        good_set: makes a labelled data set of good photographs, and names it in the settings.
+    """
     started = time.monotonic()
     try:
-        train(from_flags(TrainConfig, argv, "Train a network on a COCO json.", examples=__doc__), started)
+        config = from_flags(TrainConfig, argv, "Train a network on a COCO json.", examples=__doc__)
+        train(good_set(config) if good_set and config.good_only else config, started)
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on after the last whole epoch", flush=True)
         raise
