@@ -20,9 +20,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from unseen import hands
 
-from ss_poc.anomaly.good import fit_good, lite0_taps, runner, score_of
+from ss_poc.anomaly.good import fit_good, runner, score_of
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
+from ss_poc.networks.memory import lite0_taps
 
 MOST_FALSE, STEPS = 0.3, 100
 Judge = Callable[[np.ndarray], tuple[np.ndarray, float]]

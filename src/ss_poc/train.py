@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from .anomaly.good_set import good_set
+from .anomaly.command import train_on_good
 from .core.errors import run_command
 from .training.command import main as train
 
-main = partial(train, good_set=good_set)
+main = partial(train, on_good=train_on_good)
 
 if __name__ == "__main__":
     run_command(main)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ss_poc.anomaly.good import Moments, fit_good, lite0_taps, runner, score_of
+from ss_poc.anomaly.good import Moments, fit_good, runner, score_of
 from ss_poc.core.errors import DataError
+from ss_poc.networks.memory import lite0_taps
 
 import keras  # isort: skip  (after ss_poc.networks, which quietens TensorFlow)
 

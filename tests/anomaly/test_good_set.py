@@ -15,7 +15,7 @@ from PIL import Image
 from ss_poc.anomaly.good_set import GROUP, good_set
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ConfigError, DataError
-from ss_poc.core.run import RunPaths, read_run
+from ss_poc.core.run import Run, RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
 from ss_poc.data.split import split_samples, workpiece_of
 
@@ -135,14 +135,25 @@ def test_labels_that_are_named_beside_good_only_are_refused(photos):
 
 
 @pytest.mark.slow
-def test_a_model_of_good_photographs_alone_is_trained_by_one_flag(tmp_path):
+def test_one_flag_trains_on_good_photographs_and_all_later_stages_take_the_model(tmp_path):
     for number in range(8):
         save_noise(tmp_path / "photos" / f"{number}.png", (64, 96), number)
-    stage("train", "--img_path", "photos", "--good_only", "--epoch", "1", "--encoder", "compact16", cwd=tmp_path)
+    flags = ("--img_path", "photos", "--epoch", "1", "--encoder", "compact16")
+    stage("train", *flags, "--good_only", cwd=tmp_path)
     paths = RunPaths(tmp_path / "result", "photos", "v_1")
     run = read_run(paths)
     assert run["status"] == "finished" and run["data"]["labels"] == ["anomaly"]
+    assert Run.read(paths).encoder == "compact16+good" and run["config"]["good_only"]
     assert len({name.split("/")[0] for name in run["split"]["valid"]}) == 2  # a fifth of 8 photographs
-    again = stage("train", "--img_path", "photos", "--good_only", "--epoch", "1", "--encoder", "compact16", "--reuse",
-                  cwd=tmp_path)
-    assert "is trained already" in again.stdout
+    plain = paths.best_model().with_name(paths.best_model().name.replace("_good", ""))
+    assert paths.best_model().name.endswith("_good.keras") and plain.is_file()
+
+    again = stage("train", *flags, "--good_only", "--reuse", cwd=tmp_path)
+    assert "is trained already" in again.stdout and "remembering" not in again.stderr
+    stage("export", "--img_dir_name", "photos", cwd=tmp_path)
+    stage("post_processing", "--img_dir_name", "photos", cwd=tmp_path)
+    assert read_run(paths)["operating"]["chosen"]["max_false_alarm"] == "1%"
+    stage("predict", "--rank", "photos", "--img_dir_name", "photos", "--top", "3", cwd=tmp_path)
+    assert len((paths.prediction / "rank" / "ranking.csv").read_text().splitlines()) == 1 + 8
+    stage("train", *flags[:4], "--good_only", "--weights", str(plain), "--model_name", "v_2", cwd=tmp_path)
+    assert Run.read(RunPaths(tmp_path / "result", "photos", "v_2")).encoder == "compact16+good"

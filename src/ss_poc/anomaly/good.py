@@ -1,38 +1,24 @@
-"""From good photographs to a network that says how far each place of another one departs from them.
-
-Features of an encoder that is not trained any further are taken at two strides: 4, where small marks show, and 16,
-averaged over 5 x 5 places, where texture does. Of each the mean and covariance over all places of all good photographs
-are kept, wherever on the photograph they are (Defard et al. 2021, arXiv 2011.08785, keep them for each position). An
-anomaly is far from the mean, measured in deviations of good places (Mahalanobis). All of it is layers, to be exported
-as any other network.
-"""
+"""From good photographs to the weights of a network that says how far each place of another one departs from them: see
+`networks.memory`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ..core.errors import DataError
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from ..networks.lite0 import TAPS, lite0, lite0_scaled
+from ..networks.memory import BELOW, MULTIPLE, POWER, SCALES, memory_of_good
 
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
-from keras import layers, ops  # noqa: E402  isort: skip
 
-__all__ = ["Moments", "fit_good", "lite0_taps", "runner", "score_of"]
+__all__ = ["Moments", "fit_good", "runner", "score_of"]
 
-MULTIPLE = 16  # of the sides of what the network takes
-MARGIN = 32  # pixels mirrored around a photograph, or zeros beside it would be an anomaly
-NEIGHBOURS = 5  # places of stride 16 that are averaged, each way
 # Of the mean variance: keeps directions in which good places hardly vary from being taken for anomalies.
 FLOOR = 1e-3
-# Places this many deviations below the mean of good ones count for nothing, others with this power: large enough that
-# a small mark is heard, small enough that noise at a single place is not.
-BELOW, POWER = 3.0, 4
 Array = np.ndarray
 
 
@@ -64,15 +50,6 @@ class Moments:
         return kernel.astype(np.float32), (-self.mean() @ kernel).astype(np.float32)
 
 
-def lite0_taps() -> keras.Model:
-    """EfficientNet-Lite0 with ImageNet's weights, from (N, h, w, 3) float32 RGB in 0..255 to its maps at strides 4 and
-    16. Raises ModelError where the package lacks the weights."""
-    encoder = lite0((None, None, 3), "imagenet")
-    image = keras.Input((None, None, 3), name="image")
-    taps = keras.Model(encoder.input, [encoder.get_layer(TAPS[2]).output, encoder.get_layer(TAPS[0]).output])
-    return keras.Model(image, taps(lite0_scaled(image)))
-
-
 def fit_good(taps: keras.Model, images: Sequence[Array]) -> keras.Model:
     """Make the network that knows these good photographs.
 
@@ -81,32 +58,32 @@ def fit_good(taps: keras.Model, images: Sequence[Array]) -> keras.Model:
         images: (h, w, 3) uint8 each, of any sizes. They are looked at twice, one at a time.
 
     Returns:
-        Network from (N, h, w, 3) float32 RGB in 0..255, sides multiples of 16, to (N, h / 8, w / 8, 1) float32: how
-        far a place is from good ones, in deviations of these; 0 is their mean. Places of good photographs that are not
-        among `images` are farther off, much where these are few: a threshold is for others to find on such.
+        What `memory_of_good` describes. Places of good photographs that are not among `images` are farther off, much
+        where these are few: a threshold is for others to find on such.
 
     Raises:
         DataError: there is no photograph.
     """
     if not images:
         raise DataError("there is no good photograph", "at least one; twenty are a start")
-    features = _features(taps)
-    moments = _moments(features, images)
-    distances = keras.Model(features.input, [_distance(values, each)
-                                             for values, each in zip(features.outputs, moments, strict=True)])
-    usual = _moments(distances, images)
-    standard = [(distance - float(each.mean()[0])) / (float(each.covariance()[0, 0])**0.5 + 1e-3)
-                for distance, each in zip(distances.outputs, usual, strict=True)]
-    return keras.Model(distances.input, (standard[0] + standard[1]) / 2)
+    memory = memory_of_good(taps)
+    for kind, weights in (("whiten", _whitening), ("standard", _standard)):  # the latter needs what the former gives
+        found = [memory.get_layer(f"{kind}_{scale}") for scale in SCALES]
+        moments = _moments(keras.Model(memory.input, [layer.input for layer in found]), images)
+        for layer, each in zip(found, moments, strict=True):
+            layer.set_weights(weights(each))
+    return memory
 
 
-def _features(taps: keras.Model) -> keras.Model:
-    """From the image to both maps, one vector for each place of stride 8."""
-    image = keras.Input((None, None, 3), name="image")
-    fine, coarse = taps(ops.pad(image, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="reflect"))
-    fine = layers.AveragePooling2D(2)(layers.Cropping2D(MARGIN // 4)(fine))
-    coarse = layers.AveragePooling2D(NEIGHBOURS, 1, padding="same")(layers.Cropping2D(MARGIN // 16)(coarse))
-    return keras.Model(image, [fine, layers.UpSampling2D(2)(coarse)])
+def _whitening(good: Moments) -> list[Array]:
+    kernel, bias = good.whitening()
+    return [kernel[None, None], bias]
+
+
+def _standard(good: Moments) -> list[Array]:
+    """Kernel and bias of what takes the mean away and divides by the deviation."""
+    deviation = float(good.covariance()[0, 0])**0.5 + 1e-3
+    return [np.full((1, 1, 1, 1), 1 / deviation, np.float32), np.array([-good.mean()[0] / deviation], np.float32)]
 
 
 def _moments(model: keras.Model, images: Sequence[Array]) -> list[Moments]:
@@ -116,14 +93,6 @@ def _moments(model: keras.Model, images: Sequence[Array]) -> list[Moments]:
         for moments, values in zip(found, look(image), strict=True):
             moments.add(values)
     return found
-
-
-def _distance(values: Any, good: Moments) -> Any:
-    """Root of the mean square of whitened features: about 1 for a good place."""
-    whitened = layers.Conv2D(len(good.mean()), 1)
-    result = ops.sqrt(ops.mean(ops.square(whitened(values)), axis=-1, keepdims=True))
-    whitened.set_weights([good.whitening()[0][None, None], good.whitening()[1]])
-    return result
 
 
 def runner(model: keras.Model) -> Callable[[Array], list[Array]]:

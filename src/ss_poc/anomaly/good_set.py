@@ -36,11 +36,12 @@ from ..formats.find_file import Photographs
 from ..formats.labels import find_labels, read_labels
 from ..synthetic.on_photographs import draw_on
 
-__all__ = ["ANOMALY", "GROUP", "Good", "find_good", "good_set"]
+__all__ = ["ANOMALY", "DRAWN", "GROUP", "Good", "find_good", "good_set"]
 
 ANOMALY = "anomaly"
 COLOR = "#e6194b"
 JSON_NAME = ".exports/coco-1.json"
+DRAWN = "~"  # in the names of pictures with defects
 GROUP = "^([^/]+)/"  # a folder holds a workpiece
 FEWEST = 2  # one trains, one validates
 # Pictures with defects: as many as a training of a few minutes sees several times, and no more than a disk holds.
@@ -178,8 +179,8 @@ def _write(target: Path, good: Sequence[Good], levels: Levels, scale: float, con
             _copy(item.path, temporary / f"{stem}{item.path.suffix}")
             pictures.append((f"{stem}{item.path.suffix}", item.size_hw, None))
             for number, (drawn, mask) in enumerate(_drawn(item, levels, count, 1 / scale, config.seed), 1):
-                (temporary / f"{stem}~{number}.png").write_bytes(encode_image(drawn, ".png"))
-                pictures.append((f"{stem}~{number}.png", item.size_hw, encode_rle(mask) if mask.any() else None))
+                (temporary / f"{stem}{DRAWN}{number}.png").write_bytes(encode_image(drawn, ".png"))
+                pictures.append((f"{stem}{DRAWN}{number}.png", item.size_hw, encode_rle(mask) if mask.any() else None))
         write_json(temporary / JSON_NAME, {"info": {"source": os.path.abspath(config.img_path), "left_out": left_out},
                                            **_document(pictures)})
     drawn_on = sum(region is not None for _, _, region in pictures)

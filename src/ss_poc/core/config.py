@@ -20,7 +20,7 @@ __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
     "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
     "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig",
-    "TrainConfig", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_size",
+    "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -35,6 +35,8 @@ OPTIMIZERS = ("muon", "adamw")
 # What labels refer to where a photograph's EXIF turns it and its size cannot tell; "auto" is "shown", and says so.
 EXIF_LABELS = ("auto", "shown", "stored")
 DEMO = "coco-annotator/datasets/demo"
+# Ends the name of an encoder that has a memory of good photographs beside it.
+WITH_MEMORY = "+good"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

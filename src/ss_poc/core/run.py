@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .config import ChosenConfig, TrainConfig, parse_size
+from .config import WITH_MEMORY, ChosenConfig, TrainConfig, parse_size
 from .errors import ArtifactError
 from .files import read_json, write_json
 from .levels import FULL_DEPTH, Levels
@@ -218,6 +218,7 @@ class Run:
         survey: facts of the images that train (`data.facts.Survey`).
         recipe: setting, value and reason of each choice.
         train: None before training has ended.
+        memory: of a model of good photographs alone, how many windows of them it remembers; else None.
         export: largest difference to Keras, digest and bytes of the graph.
         scores: None before the search.
         search: what was found for each class (`optimising.rule_grid.Found`).
@@ -236,6 +237,7 @@ class Run:
     survey: Mapping[str, Any] = field(default_factory=dict)
     recipe: Sequence[Mapping[str, str]] = ()
     train: Trained | None = None
+    memory: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
     scores: Scores | None = None
     search: Sequence[Mapping[str, Any]] = ()
@@ -270,7 +272,7 @@ class Run:
     @property
     def encoder(self) -> str:
         """Encoder of the network; "" for the architecture's own."""
-        return self.config.encoder or ""
+        return (self.config.encoder or "") + (WITH_MEMORY if self.memory else "")
 
 
 def _section(kind: type[Section], values: Mapping[str, Any]) -> Section:

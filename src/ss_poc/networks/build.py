@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..core.config import ARCHITECTURES, parse_size
+from ..core.config import ARCHITECTURES, WITH_MEMORY, parse_size
 from ..core.errors import ModelError
 from . import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from .compact import COMPACT_ENCODERS, compact
 from .encoders import library_encoders, with_encoder
+from .memory import lite0_taps, memory_of_good, with_memory
 from .pretrained import read_pretrained
 from .weights import load_weights, set_body, stored_classes, take_over
 
@@ -62,7 +63,8 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
 
     Args:
         architecture: one of `config.ARCHITECTURES`.
-        encoder: one of `encoder_names(architecture)`; "" for its default.
+        encoder: one of `encoder_names(architecture)`; "" for its default. With WITH_MEMORY at its end, the network has
+            a memory of good photographs beside it, which only `load_weights` fills.
         classes: channels of the output.
         size_hw: (height, width) of the input, multiples of 32 (of 96 for pspnet).
         weights: "none"; "imagenet" for a pretrained encoder (that of efficientnet-lite0 is in the package; others are
@@ -81,7 +83,7 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
             fit.
         ConfigError: a size that no network takes.
     """
-    check_network(architecture, encoder, size_hw)
+    check_network(architecture, encoder.removesuffix(WITH_MEMORY), size_hw)
     encoder, input_hw = encoder or default_encoder(architecture), (int(size_hw[0]), int(size_hw[1]))
     model = _build(architecture, encoder, classes, input_hw, weights == "imagenet", full)
     _initialise(model, encoder, weights, kept, lambda number: _build(architecture, encoder, number, input_hw))
@@ -91,6 +93,9 @@ def build_model(architecture: str, encoder: str, classes: int, size_hw: Sequence
 def _build(architecture: str, encoder: str, classes: int, size_hw: tuple[int, int], pretrained: bool = False,
            full: bool = True) -> keras.Model:
     """The architecture, with weights that are drawn at random or, for `pretrained`, ImageNet's in its encoder."""
+    if encoder.endswith(WITH_MEMORY):
+        known = _build(architecture, encoder.removesuffix(WITH_MEMORY), classes, size_hw)
+        return with_memory(known, memory_of_good(lite0_taps(None)))
     if architecture != "compact":
         return with_encoder(architecture, encoder, classes, size_hw, pretrained)
     if pretrained:

@@ -26,21 +26,26 @@ from .recipe import table
 
 __all__ = ["main", "train"]
 
+OnGood = Callable[[TrainConfig, Callable[[TrainConfig], RunPaths]], RunPaths]
+
 # Findings that concern many photographs at once: said before those of single ones.
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
 
-def main(argv: Sequence[str] | None = None, good_set: Callable[[TrainConfig], TrainConfig] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, on_good: OnGood | None = None) -> None:
     """Run the command.
 
     Args:
         argv: flags; None for those of the process.
-        good_set: makes a labelled data set of good photographs, and names it in the settings.
+        on_good: trains on good photographs alone, by what trains on labels.
     """
     started = time.monotonic()
     try:
         config = from_flags(TrainConfig, argv, "Train a network on a COCO json.", examples=__doc__)
-        train(good_set(config) if good_set and config.good_only else config, started)
+        if on_good and config.good_only:
+            on_good(config, lambda made: train(made, started))
+        else:
+            train(config, started)
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on after the last whole epoch", flush=True)
         raise
