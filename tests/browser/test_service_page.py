@@ -94,6 +94,26 @@ def test_classes_are_toggled_and_sliders_act_without_another_request(page, label
     assert posts(page) == asked
 
 
+def test_a_heat_map_shows_what_no_threshold_reaches(page, labelled):
+    """Where a probability is 0 the photograph shows; at 1 it is red, as opaque as the slider says."""
+    pick(page, labelled)
+    asked, masks = posts(page), pixels(page)
+    original = np.asarray(Image.open(labelled / "01.png").convert("RGB")).astype(int)
+    page.locator("#heat").check()
+    page.locator("#opacity").fill("100")
+    heat = page.evaluate("""() => { const { data } = document.querySelector("#picture").getContext("2d")
+      .getImageData(0, 0, 96, 64); return [...data]; }""")
+    heat = np.array(heat).reshape(64, 96, 4)[..., :3]
+    marked = (masks != original).any(axis=-1)
+    assert (heat[marked, 0] >= original[marked, 0]).all() and heat[marked, 2].sum() < 0.75 * original[marked, 2].sum()
+    change = np.abs(heat - original).max(axis=-1)
+    assert change[~marked].mean() < change[marked].mean() / 4
+    page.locator("#heat").uncheck()
+    page.locator("#opacity").fill("45")
+    np.testing.assert_array_equal(pixels(page), masks)
+    assert posts(page) == asked
+
+
 def test_hovering_names_the_class_and_its_score(page, served, labelled):
     pick(page, labelled)
     (item, *_) = served.post((labelled / "01.png").read_bytes()).json()["objects"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from drawn_masks import drawn, shown
 
-from ss_poc.core.drawing import contact_sheet, draw_overlay, hex_to_rgb, palette
+from ss_poc.core.drawing import contact_sheet, draw_heat, draw_overlay, hex_to_rgb, palette
 
 # --- colours and overlays
 
@@ -126,3 +126,11 @@ def test_captions_take_room_below_each_row_and_are_drawn_there():
 
 def test_no_pictures_make_an_empty_sheet():
     assert contact_sheet([], 2, (10, 20)).shape == (6, 58, 3)
+
+
+def test_heat_is_clear_at_0_and_red_at_1():
+    """At 0.5: half of the opacity 0.8 of (255, 127.5, 0) over 100: 0.6 * 100 + 0.4 * colour."""
+    image = np.full((2, 3, 3), 100, np.uint8)
+    found = draw_heat(image, np.array([[0, 0.5, 1], [0, 0, 0]], np.float32), opacity=0.8)
+    assert found[0].tolist() == [[100, 100, 100], [162, 111, 60], [224, 20, 20]]
+    assert (found[1] == 100).all() and (image == 100).all()

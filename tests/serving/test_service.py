@@ -144,6 +144,8 @@ def test_verdict_follows_the_masks(service, photo):
 def test_formats_are_pictures_and_coco(service, photo):
     overlay = post(service, photo, query="?format=png")
     assert overlay.headers["content-type"] == "image/png" and decode_image(overlay.content).shape == (64, 96, 3)
+    heat = decode_image(post(service, photo, query="?format=heat").content)
+    assert heat.shape == (64, 96, 3) and (heat != decode_image(photo)).any()
     labels = Image.open(io.BytesIO(post(service, photo, query="?format=mask").content))
     assert labels.mode == "L" and labels.size == (96, 64) and set(np.unique(labels)) <= {0, 1, 2}
     coco = post(service, photo, query="?format=coco").json()

@@ -10,7 +10,7 @@ import numpy as np
 from .images import resize_image
 from .masks import row_bands
 
-__all__ = ["contact_sheet", "draw_overlay", "hex_to_rgb", "palette"]
+__all__ = ["contact_sheet", "draw_heat", "draw_overlay", "hex_to_rgb", "palette"]
 
 
 def palette(count: int) -> list[str]:
@@ -51,6 +51,22 @@ def draw_overlay(image_rgb: np.ndarray, colors: Sequence[str], outlined: np.ndar
             contours, _ = cv2.findContours(outlined[..., channel].astype(np.uint8), cv2.RETR_EXTERNAL,
                                            cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(canvas, contours, -1, hex_to_rgb(color), thickness)
+    return canvas
+
+
+def draw_heat(image_rgb: np.ndarray, probability_hw: np.ndarray, opacity: float = 0.75) -> np.ndarray:
+    """Draw probabilities on a copy of an image: clear at 0, over yellow to red at 1.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        probability_hw: (H, W) in 0..1.
+        opacity: at a probability of 1, 0..1.
+    """
+    canvas = image_rgb.copy()
+    for rows in row_bands(canvas.shape):
+        heat = probability_hw[rows, :, None].astype(np.float32)
+        colors = np.concatenate([np.full_like(heat, 255), 255 * (1 - heat), np.zeros_like(heat)], axis=-1)
+        canvas[rows] = np.rint(canvas[rows] * (1 - opacity * heat) + colors * opacity * heat).astype(np.uint8)
     return canvas
 
 

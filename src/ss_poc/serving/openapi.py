@@ -64,8 +64,9 @@ PREDICT: dict[str, Any] = {
                         "image/*": {"schema": FILE}, "application/octet-stream": {"schema": FILE}}},
     "parameters": [
         {"name": "format", "in": "query", "required": False,
-         "description": "json; png: the image with what was found; mask: grey PNG, 0 nothing, else channel + 1; coco",
-         "schema": {"type": "string", "enum": ["json", "png", "mask", "coco"], "default": "json"}},
+         "description": "json; png: the image with what was found; heat: the image with the highest probabilities; "
+                        "mask: grey PNG, 0 nothing, else channel + 1; coco",
+         "schema": {"type": "string", "enum": ["json", "png", "heat", "mask", "coco"], "default": "json"}},
         {"name": "maps", "in": "query", "required": False, "description": "1: with probability maps",
          "schema": {"type": "integer", "enum": [0, 1], "default": 0}},
         THRESHOLD],

@@ -1,5 +1,5 @@
 // The page: a photograph goes to the service, its answer is drawn, and may be looked at without asking again.
-import { above, area, bytes, grey, paint } from "./masks.js";
+import { above, area, bytes, grey, paint, paintHeat } from "./masks.js";
 import { ask, predict } from "./service.js";
 import { SNIPPETS } from "./snippets.js";
 import { changeLanguage, speak, word } from "./words.js";
@@ -20,7 +20,7 @@ async function start() {
     if (event.target.files[0]) look(event.target.files[0]);
     event.target.value = "";
   });
-  $("#opacity").addEventListener("input", draw);
+  for (const id of ["opacity", "heat"]) $(`#${id}`).addEventListener("input", draw);
   $("#threshold").addEventListener("input", (event) => setThreshold(Number(event.target.value) / 100));
   $("#lens").addEventListener("close", closeCamera);
   for (const button of document.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button.dataset.download).catch(complain));
@@ -117,7 +117,9 @@ function draw() {
   const layers = state.answer.labels.map((_, channel) => ({ mask: state.masks[channel], rgb: rgbOf(state.answer.colors[channel]), channel }))
     .filter(({ channel }) => !state.hidden.has(channel));
   const image = new ImageData(new Uint8ClampedArray(state.photo.data), width, height);
-  paint(image.data, width, height, layers, Number($("#opacity").value) / 100);
+  const opacity = Number($("#opacity").value) / 100;
+  if ($("#heat").checked) paintHeat(image.data, layers.map(({ channel }) => state.maps[channel]), opacity);
+  else paint(image.data, width, height, layers, opacity);
   $("#picture").getContext("2d").putImageData(image, 0, 0);
 }
 

@@ -58,6 +58,17 @@ export async function grey(base64, width, height) {
 /** Bytes of at least a level as 0 or 1. */
 export const above = (values, level) => values.map((value) => (value >= level ? 1 : 0));
 
+/** The highest of several maps of bytes painted over RGBA pixels: clear at 0, over yellow to red at 255. */
+export function paintHeat(pixels, maps, opacity) {
+  for (let index = 0; index < pixels.length / 4; index++) {
+    const heat = Math.max(0, ...maps.map((map) => map[index])) / 255;
+    [255, 255 * (1 - heat), 0].forEach((color, channel) => {
+      const place = 4 * index + channel;
+      pixels[place] = pixels[place] * (1 - opacity * heat) + color * opacity * heat;
+    });
+  }
+}
+
 /** Masks painted over RGBA pixels in their colours, with an outline that is always opaque. */
 export function paint(pixels, width, height, layers, opacity) {
   for (const { mask, rgb } of layers) {

@@ -3,7 +3,7 @@ const WORDS = {
   en: {
     drop: "Drop a photograph here", pick: "Choose a file", camera: "Camera", paste: "or paste one (Ctrl+V)",
     busy: "Looking…", another: "Another photograph", overlay: "Overlay", mask: "Mask", samples: "Samples",
-    waiting: "No photograph yet", classes: "Classes", toggle: "Click a class to hide or show it.", opacity: "Opacity",
+    waiting: "No photograph yet", classes: "Classes", toggle: "Click a class to hide or show it.", opacity: "Opacity", heat: "Heat map of the probabilities",
     threshold: "Threshold", "threshold-note": "Moved, it shows every pixel above it, without the other rules.",
     auto: "Back to the model's own", own: "the model's own", objects: "Objects", class: "Class", area: "Area (px)",
     score: "Score", place: "x, y, w, h", same: "The same from a program", model: "Model",
@@ -23,7 +23,7 @@ const WORDS = {
   ko: {
     drop: "여기에 사진을 놓으세요", pick: "파일 선택", camera: "카메라", paste: "또는 붙여넣기 (Ctrl+V)",
     busy: "보고 있습니다…", another: "다른 사진", overlay: "오버레이", mask: "마스크", samples: "예제 사진",
-    waiting: "아직 사진이 없습니다", classes: "클래스", toggle: "클래스를 눌러 숨기거나 보이게 합니다.", opacity: "불투명도",
+    waiting: "아직 사진이 없습니다", classes: "클래스", toggle: "클래스를 눌러 숨기거나 보이게 합니다.", opacity: "불투명도", heat: "확률 히트맵",
     threshold: "임계값", "threshold-note": "움직이면 다른 규칙 없이 그 값을 넘는 픽셀을 모두 보여 줍니다.",
     auto: "모델 값으로 되돌리기", own: "모델 값", objects: "객체", class: "클래스", area: "면적 (px)",
     score: "점수", place: "x, y, w, h", same: "프로그램에서 호출하기", model: "모델",

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...core.bit_depth import range_warnings
-from ...core.drawing import draw_overlay
+from ...core.drawing import draw_heat, draw_overlay
 from ...core.errors import ImageError, RequestError
 from ...core.images import OpenedImage, encode_image
 from ...core.levels import Levels
+from ...core.refine import resize_probability
 from ...inference.predictor import Prediction
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
@@ -25,7 +26,7 @@ from ..uploads import Upload, read_body, read_files
 
 __all__ = ["FORMATS", "router"]
 
-FORMATS = ("json", "png", "mask", "coco")
+FORMATS = ("json", "png", "heat", "mask", "coco")
 
 router = APIRouter()
 
@@ -137,6 +138,9 @@ def _respond_to(state: ServiceState, note: RequestNote, upload: Upload, opened: 
         overlay = draw_overlay(image.rgb, state.model.predictor.spec.colors, outlined=prediction.mask,
                                filled=prediction.mask)
         return Response(encode_image(overlay, ".png"), media_type="image/png")
+    if query.format == "heat":
+        highest = resize_probability(prediction.probability.max(axis=-1), image.rgb.shape[:2])
+        return Response(encode_image(draw_heat(image.rgb, highest), ".png"), media_type="image/png")
     if query.format == "mask":
         return Response(encode_image(label_map(prediction), ".png"), media_type="image/png")
     body = _body(state, image, prediction, upload.name, query, started)
