@@ -1,7 +1,7 @@
-"""`python -m ss_poc.predict`: see `ss_poc.inference.command`."""
+"""`python -m ss_poc.predict`: see `ss_poc.bulk.command`."""
 
+from .bulk.command import main
 from .core.errors import run_command
-from .inference.command import main
 
 if __name__ == "__main__":
     run_command(main)

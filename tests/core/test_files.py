@@ -25,6 +25,7 @@ from ss_poc.core.files import (
     remove_leftovers_of,
     write_csv,
     write_json,
+    write_long_json,
     write_text,
 )
 
@@ -324,6 +325,15 @@ def test_json_writes_nan_as_null_and_letters_as_they_are(tmp_path):
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"a": None, "7": [[1.5, None]], "흠집": None, "b": True}
     assert "흠집" in text and "NaN" not in text
+
+
+@pytest.mark.parametrize("lists", [
+    {}, {"images": []}, {"images": [], "annotations": [{"a": {"b": [1, 2.5]}, "c": []}]},
+    {"흠": [1, "two\nlines", None, {"nan": float("nan")}, [], {}], "x": [[[1.0], []]]}])
+def test_a_long_json_is_written_as_a_short_one(tmp_path, lists):
+    write_json(tmp_path / "short.json", lists)
+    write_long_json(tmp_path / "long.json", {name: iter(items) for name, items in lists.items()})
+    assert (tmp_path / "long.json").read_bytes() == (tmp_path / "short.json").read_bytes()
 
 
 def test_json_writes_a_settings_object_as_its_fields(tmp_path):

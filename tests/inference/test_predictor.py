@@ -14,6 +14,9 @@ from conftest import SOURCE, stage
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from ss_poc.bulk.photographs import Photographs
+from ss_poc.bulk.predict import Job, predict_whole
+from ss_poc.bulk.store import Store
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ModelError
 from ss_poc.core.files import read_json
@@ -21,7 +24,6 @@ from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.core.model_spec import read_spec
 from ss_poc.core.run import Run, RunData, Split, read_run
-from ss_poc.inference.command import predict
 from ss_poc.inference.predictor import Prediction, Predictor
 
 
@@ -194,10 +196,10 @@ def test_predict_goes_on_after_a_broken_image_and_says_so(predicted):
 
 
 def test_photographs_of_alike_names_have_an_overlay_each(predictor, labelled, tmp_path):
-    files = [tmp_path / "photos" / name for name in ("s/b.png", "s__b.png")]
-    for file in files:
-        save_image(file, decode_image(labelled / "01.png"))
-    assert predict(predictor, files, tmp_path / "out", None, tmp_path / "photos") == []
+    for name in ("s/b.png", "s__b.png"):
+        save_image(tmp_path / "photos" / name, decode_image(labelled / "01.png"))
+    job = Job(predictor, Photographs.find(str(tmp_path / "photos")), Store(str(tmp_path / "out")))
+    assert predict_whole(job).unread == []
     assert {path.name for path in (tmp_path / "out/overlay").iterdir()} == {"s__b.png.jpg", "s__b.png_2.jpg"}
 
 

@@ -11,9 +11,16 @@ import pytest
 from conftest import stage
 
 from ss_poc.core.images import save_image
-from ss_poc.inference.command import exported
 from ss_poc.inference.predictor import Prediction, Predictor, strangeness
-from ss_poc.inference.ranking import Ranked, choose, describe, label_studio_task, unsureness, write_ranking
+from ss_poc.inference.ranking import (
+    Ranked,
+    choose,
+    describe,
+    exported,
+    label_studio_task,
+    unsureness,
+    write_ranking,
+)
 
 
 def ranked(name: str, uncertainty: float, *vector: float) -> Ranked:

@@ -27,6 +27,7 @@ ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
 ENGINES = ("onnxruntime", "openvino", "openvino-bf16", "openvino-int8")
 CUDA_ENGINE = "onnxruntime-cuda"
 SERVING_ENGINES = (*ENGINES, CUDA_ENGINE)
+CLUSTERS = ("ray",)
 PRESETS = ("fast", "balanced", "accurate")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
@@ -251,12 +252,33 @@ class DeployConfig(RunConfig):
 class PredictConfig(RunConfig):
     """Settings of `python -m ss_poc.predict`."""
 
-    images: str = setting("", "an image, a folder or a quoted glob")
+    images: str = setting("", "an image, a folder, a quoted glob or an address such as s3://bucket/photos")
     output: str | None = setting(None, "where the results go", unset="the run's prediction/")
     threshold: float | None = setting(None, "probability threshold for every class", least=0.0, most=1.0,
                                       unset="that of each class' rule", old_unset=0)
     rank: bool = setting(False, "instead, order the photographs by how much labelling them would teach")
     top: int = setting(20, "with rank: photographs to propose labels for", least=1)
+    engine: str | None = setting(None, "engine to try first", choices=SERVING_ENGINES, unset="the fastest that passed")
+    no_overlays: bool = setting(False, "write no pictures of what was found")
+    shard: str | None = setting(None, "only this shard of the photographs, such as 3/16", unset="all photographs")
+    shards: int | None = setting(None, "number of shards, where Kubernetes (JOB_COMPLETION_INDEX) or Slurm "
+                                       "(SLURM_ARRAY_TASK_ID) says which of them this is", least=1, most=99_999,
+                                 unset="not divided")
+    cluster: str | None = setting(None, "predict on a cluster", choices=CLUSTERS, unset="this machine, this process")
+    address: str | None = setting(None, "with cluster: where it is, such as 10.0.0.5:6379 or auto",
+                                  unset="RAY_ADDRESS, else a cluster of its own on this machine")
+    actors: int | None = setting(None, "with cluster: processes that predict", least=1,
+                                 unset="as many as it has CPUs for")
+    actor_cpus: int = setting(1, "with cluster: CPUs, and threads of the engine, of each of them", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cluster and (self.rank or self.shard or self.shards):
+            raise ConfigError("cluster is set together with rank, shard or shards", "one of them",
+                              "drop --cluster, or the others: a cluster divides the photographs by itself")
+        if not self.cluster and (self.address or self.actors):
+            raise ConfigError("address or actors is set, and no cluster", "a cluster to find there",
+                              "add --cluster ray")
 
 
 @dataclass(frozen=True)

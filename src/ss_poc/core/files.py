@@ -7,7 +7,6 @@ import ctypes
 import dataclasses
 import glob
 import hashlib
-import io
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from typing import Any
 from .errors import ArtifactError
 
 __all__ = ["atomic_path", "flat_names", "read_csv", "read_json", "remove_leftovers", "remove_leftovers_of",
-           "replace_folder", "sha256_file", "write_csv", "write_json", "write_text"]
+           "replace_folder", "sha256_file", "write_csv", "write_json", "write_long_json", "write_text"]
 
 LEFTOVER = re.compile(r"\.(?P<pid>\d+)(?:-(?P<start>\d*)-[0-9a-f]+)?\.(?P<kind>tmp|old)\.(?P<name>.+)", re.DOTALL)
 LARGEST_JSON = 1_000_000_000  # bytes
@@ -179,7 +178,25 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write json, whole or not at all; NaN becomes null."""
-    write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _json(value) + "\n")
+
+
+def write_long_json(path: Path, lists: Mapping[str, Iterable[Any]]) -> None:
+    """Write a json object of lists as `write_json` does, one item after the other: never all in memory."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        before = "{"
+        for name, items in lists.items():
+            file.write(f"{before}\n {_json(name)}: [")
+            count = 0
+            for count, item in enumerate(items, start=1):
+                file.write((",\n  " if count > 1 else "\n  ") + _json(item).replace("\n", "\n  "))
+            file.write("\n ]" if count else "]")
+            before = ","
+        file.write("\n}\n" if lists else "{}\n")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -218,12 +235,11 @@ def read_json(path: Path) -> Any:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = ",") -> None:
     """Write a csv with its header first, whole or not at all; floats keep 6 decimals."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([f"{item:.6f}" if isinstance(item, float) else item for item in row])
-    write_text(path, buffer.getvalue())
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([f"{item:.6f}" if isinstance(item, float) else item for item in row])
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

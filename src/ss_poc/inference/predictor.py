@@ -21,7 +21,7 @@ from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
 
-__all__ = ["Prediction", "Predictor", "coco_document", "strangeness", "unsureness"]
+__all__ = ["Prediction", "Predictor", "categories", "coco_document", "strangeness", "unsureness"]
 
 # Defects are small: the uncertainty of an image is the mean over this fraction of its pixels, the least sure ones.
 UNSURE_FRACTION = 0.005
@@ -238,6 +238,11 @@ def strangeness(probability: np.ndarray) -> float:
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],
                   annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a COCO document with these images and annotations, and the model's categories."""
-    categories = [{"id": category_id, "name": label, "supercategory": "", "color": color}
-                  for category_id, label, color in zip(spec.category_ids, spec.labels, spec.colors, strict=True)]
-    return {"images": list(images), "categories": categories, "annotations": list(annotations)}
+    return {"images": list(images), "categories": categories(spec.category_ids, spec.labels, spec.colors),
+            "annotations": list(annotations)}
+
+
+def categories(category_ids: Sequence[int], labels: Sequence[str], colors: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the categories of a COCO document, one for each class."""
+    return [{"id": category_id, "name": label, "supercategory": "", "color": color}
+            for category_id, label, color in zip(category_ids, labels, colors, strict=True)]

@@ -15,17 +15,21 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..core.config import PredictConfig
 from ..core.drawing import contact_sheet, draw_overlay
-from ..core.files import write_csv, write_json
+from ..core.errors import ArtifactError, DataError
+from ..core.files import read_json, write_csv, write_json
 from ..core.host import cores
-from ..core.images import PLAIN, resize_image, save_image
+from ..core.images import PLAIN, find_images, resize_image, save_image
 from ..core.levels import Levels
 from ..core.parallel import ahead
+from ..core.run import Run, RunPaths, find_json
+from ..core.text_table import counted
 from ..formats.label_studio import controls, interface, results_of
-from .predictor import Prediction, Predictor, coco_document, unsureness
-from .reading import Unread, read_photograph
+from .predictor import Prediction, Predictor, coco_document, strangeness, unsureness
+from .reading import Unread, read_photograph, root
 
-__all__ = ["Ranked", "choose", "describe", "label_studio_task", "look", "write_ranking"]
+__all__ = ["Ranked", "choose", "describe", "exported", "label_studio_task", "look", "rank", "write_ranking"]
 
 # (height, width) of the small picture by which photographs are compared.
 DESCRIPTOR_HW = (12, 12)
@@ -46,6 +50,46 @@ class Ranked:
     size_hw: tuple[int, int]
     uncertainty: float
     descriptor: np.ndarray
+
+
+def rank(paths: RunPaths, predictor: Predictor, config: PredictConfig, output: Path) -> list[Unread]:
+    """Order the photographs without labels by how much labelling them would teach the model, and write the order, with
+    the model's regions on the first ones, to `output`.
+
+    Returns:
+        The photographs that could not be read, labelled ones too: they do not stop the others.
+
+    Raises:
+        DataError: all photographs are labelled.
+    """
+    run = Run.read(paths)
+    labelled, folder = Path(run.data.img_path), root(config.images)
+    trained = [labelled / name for name in (*run.split.train, *run.split.valid)]
+    known = [*{path.resolve(): path for path in (*trained, *exported(folder)) if path.is_file()}.values()]
+    taken = {path.resolve() for path in known}
+    files = [path for path in find_images(config.images) if path.resolve() not in taken]
+    if not files:
+        raise DataError(f"every photograph of {config.images} is labelled already", "photographs without labels")
+    levels = predictor.spec.levels
+    found, broken = look(files, folder, predictor, "rank", levels,
+                         strangeness if run.config.good_only else unsureness)
+    compared, lost = look(known, None, None, "compare", levels)
+    order = choose(found, compared)
+    broken += [*lost, *write_ranking(order, folder, output, predictor, config.top)]
+    print(f"{counted(len(order), 'photograph')} in order, {len(broken)} not read → {output / 'ranking.csv'}; the first "
+          f"{min(config.top, len(order))} of them → {output / 'ranking.jpg'}, with proposals → "
+          f"{output / 'proposals.json'} (COCO), {output / 'label_studio.json'} (Label Studio)", flush=True)
+    return broken
+
+
+def exported(folder: Path) -> list[Path]:
+    """Return the photographs in the newest export of a folder: they are labelled, even if the model never saw them."""
+    try:
+        document = read_json(find_json(folder))
+    except ArtifactError:
+        return []
+    images = document.get("images") if isinstance(document, dict) else None
+    return [folder / str(item.get("file_name", "")) for item in images or () if isinstance(item, dict)]
 
 
 def describe(image_rgb: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..core.errors import ImageError
 from ..core.images import open_image
 from ..core.levels import Levels
 
-__all__ = ["Read", "Unread", "read_photograph"]
+__all__ = ["Read", "Unread", "decoded", "read_photograph", "root"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,29 @@ def read_photograph(file: Path, name: str, levels: Levels) -> Read | Unread:
         levels: of the model.
     """
     try:
-        opened = open_image(file)
-        return Read(opened.decode(levels=levels), opened.values)
-    except (ImageError, OSError) as error:
+        return decoded(file.read_bytes(), name, levels)
+    except OSError as error:
         return Unread(name, str(error).splitlines()[0])
+
+
+def decoded(content: bytes, name: str, levels: Levels) -> Read | Unread:
+    """Return the photograph that a file holds, or why it cannot be read.
+
+    Args:
+        content: of the file.
+        name: what to call it.
+        levels: of the model.
+    """
+    try:
+        opened = open_image(content)
+        return Read(opened.decode(levels=levels), opened.values)
+    except ImageError as error:
+        return Unread(name, str(error).splitlines()[0])
+
+
+def root(images: str) -> Path:
+    """Return the folder that the names of the images are relative to: of a glob, the folders without wildcards."""
+    path = Path(images)
+    if path.is_dir():
+        return path
+    return Path(*takewhile(lambda name: not set(name) & set("*?["), path.parent.parts))

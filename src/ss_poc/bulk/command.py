@@ -1,0 +1,99 @@
+"""Run a trained model over photographs.
+
+    python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1
+    python -m ss_poc.predict 'photos/*.jpg' --img_dir_name demo --model_name v_1 --output out --threshold 0.3
+    python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1 --output out --shard 3/16
+    python -m ss_poc.predict collect out
+    python -m ss_poc.predict s3://bucket/photos --img_dir_name demo --output out --cluster ray --address auto
+    python -m ss_poc.predict --rank unlabelled/ --img_dir_name demo --model_name v_1 --top 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core.config import PredictConfig
+from ..core.errors import ConfigError
+from ..core.run import RunPaths
+from ..core.settings import from_flags
+from ..core.text_table import counted
+from ..inference.predictor import Predictor
+from ..inference.ranking import rank
+from ..inference.reading import Unread
+from .collect import Joined, collect
+from .photographs import Photographs
+from .predict import Job, predict_shard, predict_whole
+from .ray_cluster import RayCluster
+from .shards import shard_of
+from .store import Store, is_remote
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. The exit status is 0 if every image was read, else 1; a shard that is done is 0 in any case."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["collect"]:
+        return _collect(words[1:])
+    config = from_flags(PredictConfig, words, "Run a trained model over photographs.", positional=("images",),
+                        examples=__doc__)
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
+    if config.rank:
+        if is_remote(config.images):
+            raise ConfigError(f"images is {config.images}", "with rank, a folder of this machine",
+                              "copy them to a disk")
+        output = Path(config.output) if config.output else paths.prediction / "rank"
+        return _said(rank(paths, Predictor.load(paths.export, paths.rules), config, output))
+    return _predict(config, paths)
+
+
+def _predict(config: PredictConfig, paths: RunPaths) -> int:
+    shard = shard_of(config.shard, config.shards, os.environ)
+    store = Store(config.output or str(paths.prediction))
+    predictor = Predictor.load(paths.export, paths.rules, engine=config.engine)
+    job = Job(predictor, Photographs.find(config.images), store, config.threshold, not config.no_overlays)
+    if config.shard or config.shards:
+        with _ending_in_order():
+            print(predict_shard(job, shard), flush=True)
+        return 0
+    if not config.cluster:
+        return _joined(predict_whole(job), store)
+    with RayCluster(config, paths, job) as cluster:
+        return _joined(predict_whole(job, cluster), store)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Where a scheduler asks this process to end (SIGTERM), let it write what is done before it does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _collect(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ss_poc.predict collect", allow_abbrev=False,
+                                     description="Join the parts of all shards into coco.json, rle.csv and "
+                                                 "predictions.parquet.")
+    parser.add_argument("output", help="the --output of the shards")
+    store = Store(parser.parse_args(argv).output)
+    return _joined(collect(store), store)
+
+
+def _joined(joined: Joined, store: Store) -> int:
+    print(f"{counted(joined.images, 'image')}, {joined.defects} with a defect, {len(joined.unread)} not read → {store}",
+          flush=True)
+    return _said(joined.unread)
+
+
+def _said(broken: Sequence[Unread]) -> int:
+    for item in broken:
+        print(f"not read: {item.name}: {item.reason}", file=sys.stderr)
+    return 1 if broken else 0

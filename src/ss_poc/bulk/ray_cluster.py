@@ -1,0 +1,196 @@
+"""Photographs predicted on a Ray cluster. Ray is loaded when it is asked for: nothing else here needs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..core.config import PredictConfig
+from ..core.errors import ConfigError, EngineError
+from ..core.run import RunPaths
+from ..inference.predictor import Predictor
+from ..inference.reading import Unread, decoded
+from .predict import Job
+from .rows import SCHEMA, Row, error_rows, predicted_rows
+from .store import Store
+
+__all__ = ["RayCluster"]
+
+# Photographs that an actor gets at once, and the seconds an address may take to answer.
+TOGETHER, PATIENCE = 8, 5.0
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class RayCluster:
+    """A Ray cluster as a source of predictions, to be used in a `with`: of an address, or on this machine alone.
+
+    Args:
+        config: names the address, the number of actors and the CPUs of each.
+        paths: of the run whose model predicts; its files travel to the actors.
+        job: what is predicted.
+
+    Raises:
+        EngineError: Ray is not installed, no Ray answers at the address, or it is one of another version.
+    """
+
+    def __init__(self, config: PredictConfig, paths: RunPaths, job: Job) -> None:
+        self._config, self._job = config, job
+        self._files = {"export": _files(paths.export), "valid": {
+            path.name: path.read_bytes() for path in (paths.rules, paths.operating_point) if path.is_file()}}
+        self._rules = paths.rules.name
+
+    def __enter__(self) -> RayCluster:
+        self._ray = _connected(self._config.address)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ray.shutdown()
+
+    def __call__(self, names: Sequence[str]) -> Iterator[Sequence[Row]]:
+        """Predict photographs: a `Source`. Those that are gone when their turn comes are errors too."""
+        left = set(names)
+        try:
+            for table in self._tables(names) if left else ():
+                for name, rows in groupby(table.to_pylist(), key=lambda row: row["image"]):
+                    left.discard(name)
+                    yield list(rows)
+        except self._ray.exceptions.RayError as error:
+            raise EngineError(f"the Ray cluster gave up: {_last_line(error)}", "a cluster that goes on to the end",
+                              "run the same command again: what is done is kept") from error
+        for name in sorted(left):
+            yield error_rows(Unread(name, "the file is gone"))
+
+    def _tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        ray, cpus = self._ray, self._config.actor_cpus
+        store = Store(self._job.photographs.place)
+        # Actors hold all CPUs until the end: who reads for them asks for none, or would wait for ever.
+        photographs = ray.data.read_binary_files([f"{store.base}/{name}" for name in names], filesystem=store.files,
+                                                 include_paths=True, ignore_missing_paths=True, num_cpus=0)
+        found = photographs.map_batches(
+            Actor, batch_size=TOGETHER, batch_format="pyarrow", num_cpus=cpus,
+            compute=ray.data.ActorPoolStrategy(size=self._actors()),
+            fn_constructor_args=([ray.put(self._files)], self._rules, self._job.predictor.engine, cpus,
+                                 self._job.threshold, store.base))
+        return found.iter_batches(batch_size=None, batch_format="pyarrow")
+
+    def _actors(self) -> int:
+        cpus, each = int(self._ray.cluster_resources().get("CPU", 0)), self._config.actor_cpus
+        actors = self._config.actors or max(1, cpus // each)
+        if actors * each > cpus:
+            raise ConfigError(f"{actors} actors with {each} CPUs each, and the cluster has {cpus} CPUs",
+                              f"at most {cpus} CPUs in all", "fewer --actors or --actor_cpus")
+        return actors
+
+
+class Actor:
+    """A process of the cluster that holds one session of the engine, and decodes and predicts the photographs it gets.
+
+    Args:
+        files: a list with Ray's reference to the model's files: name of the folder → name → content.
+        rules: name of the file with the rules.
+        engine: that must run the graph.
+        threads: of the engine.
+        threshold: probability in 0..1 for every class, or None for each rule's own.
+        base: the names of the photographs are relative to it.
+    """
+
+    def __init__(self, files: Sequence[Any], rules: str, engine: str, threads: int, threshold: float | None,
+                 base: str) -> None:
+        import ray
+
+        self._folder = tempfile.TemporaryDirectory(prefix="ss-poc-")
+        model = Path(self._folder.name)
+        for folder, contents in ray.get(files[0]).items():
+            (model / folder).mkdir()
+            for name, content in contents.items():
+                (model / folder / name).write_bytes(content)
+        self._predictor = Predictor.load(model / "export", model / "valid" / rules, threads, engine)
+        if self._predictor.engine != engine:
+            raise EngineError(f"a machine of the cluster cannot run {engine}: {'; '.join(self._predictor.refused)}",
+                              "one engine for all photographs", "--engine onnxruntime runs everywhere")
+        self._threshold, self._base = threshold, base
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Predict photographs.
+
+        Args:
+            batch: with the columns `path` and `bytes`.
+
+        Returns:
+            Their rows, as `SCHEMA` says.
+        """
+        rows: list[Row] = []
+        for path, content in zip(batch["path"].to_pylist(), batch["bytes"], strict=True):
+            name = path.removeprefix(self._base).lstrip("/")
+            read = decoded(content.as_py(), name, self._predictor.spec.levels)
+            rows += predicted_rows(self._predictor, name, read, self._threshold)
+        return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def _last_line(error: Exception) -> str:
+    """Where an error of an actor begins, Ray puts its whole traceback before it."""
+    return str(error).strip().splitlines()[-1]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def _connected(address: str | None) -> Any:
+    """Ray, connected to the cluster of an address, or with one of its own on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineError(f"Ray is not installed here: {error}", "the packages of requirements-ray.txt",
+                          "pip install -r requirements-ray.txt") from error
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_answers(address)
+    try:
+        # Without the packages of ray[default] a dashboard of our own fails, after a minute and with a page of reasons.
+        context = ray.init(address, runtime_env={"py_modules": [str(PACKAGE)]}, logging_level="error",
+                           include_dashboard=None if find_spec("aiohttp_cors") or address != "local" else False)
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and bare Exception here
+        raise _refused(address, str(error), ray.__version__) from error
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if context.dashboard_url:
+        print(f"Ray's dashboard: http://{context.dashboard_url}", file=sys.stderr, flush=True)
+    return ray
+
+
+def _check_answers(address: str) -> None:
+    """Raise EngineError where nothing listens at an address: Ray itself would go on asking for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except OSError as error:
+        raise _refused(address, error.strerror or str(error), "") from error
+
+
+def _refused(address: str, reason: str, version: str) -> EngineError:
+    if "ersion mismatch" in reason:
+        return EngineError(f"the Ray cluster at {address} is of another version: {' '.join(reason.split())}",
+                           f"Ray {version} and the same Python on all machines",
+                           "install the cluster's version here, or this one there")
+    if address == "local":
+        return EngineError(f"Ray could not be started here: {reason.strip().splitlines()[0]}",
+                           "a Ray of its own on this machine",
+                           "see its logs in /tmp/ray/session_latest/logs, or name an --address")
+    return EngineError(f"no Ray answers at {address}: {reason.strip().splitlines()[0]}",
+                       "the address of a cluster's head, such as 10.0.0.5:6379, or auto on one of its machines",
+                       "start one with ray start --head, or drop --address for this machine alone")
