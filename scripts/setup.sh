@@ -8,7 +8,7 @@
 training_env() {
     (
         training_requirements >.venv.requirements
-        make_env .venv .venv.requirements "TensorFlow and the rest of training (about 590 MB to download, 2.6 GB on disk)"
+        make_env .venv .venv.requirements "TensorFlow and the rest of training (about 640 MB to download, 2.8 GB on disk)"
     )
 }
 

@@ -34,7 +34,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Address of a moto server, which the environment names; tests are skipped where moto is not installed."""
-    pytest.importorskip("moto.server", reason="moto is not installed: pip install -r requirements-ray-dev.txt")
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install -r requirements-bulk-dev.txt")
     address = f"http://127.0.0.1:{free_port()}"
     process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1",
                                 "-p", address.rpartition(":")[2]],

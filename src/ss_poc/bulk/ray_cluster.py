@@ -26,8 +26,9 @@ from .store import Store
 
 __all__ = ["RayCluster"]
 
-# Photographs that an actor gets at once, and the seconds an address may take to answer.
-TOGETHER, PATIENCE = 8, 5.0
+# Photographs that are read and predicted together, unless that were too many blocks for Ray; and the seconds an address
+# may take to answer.
+TOGETHER, MOST_BLOCKS, PATIENCE = 16, 10_000, 5.0
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -71,14 +72,17 @@ class RayCluster:
             yield error_rows(Unread(name, "the file is gone"))
 
     def _tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
-        ray, cpus = self._ray, self._config.actor_cpus
+        ray, cpus, actors = self._ray, self._config.actor_cpus, self._actors()
         store = Store(self._job.photographs.place)
-        # Actors hold all CPUs until the end: who reads for them asks for none, or would wait for ever.
-        photographs = ray.data.read_binary_files([f"{store.base}/{name}" for name in names], filesystem=store.files,
-                                                 include_paths=True, ignore_missing_paths=True, num_cpus=0)
+        # Actors hold all CPUs until the end: who reads for them asks for none, or would wait for ever. Without a limit
+        # Ray would start a process for each block at once.
+        photographs = ray.data.read_binary_files(
+            [f"{store.base}/{name}" for name in names], filesystem=store.files, include_paths=True,
+            ignore_missing_paths=True, num_cpus=0, concurrency=actors,
+            override_num_blocks=min(MOST_BLOCKS, len(names), max(actors, len(names) // TOGETHER)))
         found = photographs.map_batches(
             Actor, batch_size=TOGETHER, batch_format="pyarrow", num_cpus=cpus,
-            compute=ray.data.ActorPoolStrategy(size=self._actors()),
+            compute=ray.data.ActorPoolStrategy(size=actors),
             fn_constructor_args=([ray.put(self._files)], self._rules, self._job.predictor.engine, cpus,
                                  self._job.threshold, store.base))
         return found.iter_batches(batch_size=None, batch_format="pyarrow")
@@ -193,4 +197,5 @@ def _refused(address: str, reason: str, version: str) -> EngineError:
                            "see its logs in /tmp/ray/session_latest/logs, or name an --address")
     return EngineError(f"no Ray answers at {address}: {reason.strip().splitlines()[0]}",
                        "the address of a cluster's head, such as 10.0.0.5:6379, or auto on one of its machines",
-                       "start one with ray start --head, or drop --address for this machine alone")
+                       "start one with ray start --head; where it asks for a token, set RAY_AUTH_MODE=token and copy "
+                       "the head's ~/.ray/auth_token; or drop --address for this machine alone")
