@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import bright_model
+import object_storage
 import pytest
 from conftest import SOURCE
 
@@ -72,10 +72,49 @@ def test_a_driver_that_is_killed_is_gone_on_with(work, tmp_path):
     assert read(work, tmp_path / "out") == read(work, "whole")
 
 
+def test_photographs_and_results_may_lie_in_object_storage(work, bucket, tmp_path):
+    from ss_poc.bulk.store import Store
+
+    object_storage.put(work / "photos", f"{bucket}/photos")
+    words = command(work, f"{bucket}/out", "--cluster", "ray", "--actors", "1")
+    words[3], words[words.index("--output") + 1] = f"{bucket}/photos", f"{bucket}/out"
+    done = subprocess.run(words, text=True, capture_output=True, timeout=240,
+                          env={**os.environ, "PYTHONPATH": str(SOURCE)})
+    assert done.returncode == 1, done.stderr
+    there = Store(f"{bucket}/out")
+    assert [there.read(name) for name in ("coco.json", "rle.csv")] == read(work, "whole")[:2]
+    assert sorted(there.below()) == ["coco.json", "predictions.parquet", "rle.csv"]
+
+
+# A real Ray that says it is an older one: what it tells others of itself is all that a driver knows.
+OLDER = """
+import sys
+import ray
+ray.__version__ = "2.40.0"
+from ray.scripts.scripts import main
+sys.argv = ["ray", "start", "--head", "--port", sys.argv[1], "--num-cpus", "1", "--include-dashboard", "false",
+            "--disable-usage-stats", "--object-store-memory", "80000000", "--block"]
+main()
+"""
+
+
+def test_a_cluster_of_another_version_is_one_sentence(work, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    port = object_storage.free_port()
+    with (tmp_path / "head.log").open("w") as log, \
+            subprocess.Popen([sys.executable, "-c", OLDER, str(port)], stdout=log, stderr=log) as head:
+        until = time.monotonic() + 120
+        while "Ray runtime started" not in (tmp_path / "head.log").read_text() and time.monotonic() < until:
+            time.sleep(0.2)
+        done = predict(work, tmp_path / "out", "--cluster", "ray", "--address", f"127.0.0.1:{port}")
+        head.terminate()
+    assert done.returncode == 1 and "Traceback" not in done.stderr and done.stderr.count("error:") == 1
+    assert f"error: the Ray cluster at 127.0.0.1:{port} is of another version: " in done.stderr
+    assert "Ray: 2.40.0" in done.stderr
+
+
 def test_an_address_where_no_ray_is_is_one_sentence(work, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = object_storage.free_port()
     done = predict(work, tmp_path, "--cluster", "ray", "--address", f"127.0.0.1:{port}")
     assert done.returncode == 1 and done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
     assert f"error: no Ray answers at 127.0.0.1:{port}: Connection refused" in done.stderr

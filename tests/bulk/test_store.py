@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import bright_model
+import object_storage
 import pytest
 
 fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install -r requirements.lock")
@@ -20,59 +14,11 @@ from ss_poc.bulk.command import main  # noqa: E402
 from ss_poc.bulk.store import Store  # noqa: E402
 from ss_poc.core.errors import ArtifactError, ConfigError, ImageError  # noqa: E402
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true"}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of a moto server, which the environment names; tests are skipped where moto is not installed."""
-    pytest.importorskip("moto.server", reason="moto is not installed: pip install -r requirements-bulk-dev.txt")
-    address = f"http://127.0.0.1:{free_port()}"
-    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1",
-                                "-p", address.rpartition(":")[2]],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(f"{address}/moto-api/", timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.2)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": address}.items():
-            patch.setenv(name, value)
-        yield address
-    process.terminate()
-    process.wait()
-
-
-@pytest.fixture
-def bucket(server: str) -> str:
-    """A bucket with 12 photographs below `photos/`, and the address of it."""
-    name = f"bucket-{time.monotonic_ns()}"
-    files = fs.S3FileSystem(endpoint_override=server.removeprefix("http://"), scheme="http", access_key="test",
-                            secret_key="test", region="us-east-1", allow_bucket_creation=True)
-    files.create_dir(name)
-    return f"s3://{name}"
-
-
-def put(folder: Path, address: str) -> None:
-    files, base = fs.FileSystem.from_uri(address)
-    fs.copy_files(str(folder), base, fs.LocalFileSystem(), files)
-
 
 def test_what_is_written_to_object_storage_is_what_is_written_to_a_disk(bucket, tmp_path):
     bright_model.make_run(tmp_path / "result")
     bright_model.make_photographs(tmp_path / "photos", 12)
-    put(tmp_path / "photos", f"{bucket}/photos")
+    object_storage.put(tmp_path / "photos", f"{bucket}/photos")
     words = ["--img_dir_name", "tiny", "--result", str(tmp_path / "result"), "--output"]
     assert main([str(tmp_path / "photos"), *words, str(tmp_path / "out")]) == 1
     for number in (1, 2, 3):
@@ -94,7 +40,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(server, tmp_path):
 
 
 def test_object_storage_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):
-    for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}.items():
+    for name, value in {**object_storage.KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{object_storage.free_port()}"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ArtifactError, match="s3://bucket/photos does not answer"):
         list(Store("s3://bucket/photos").below())
