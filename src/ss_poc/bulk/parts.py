@@ -197,13 +197,10 @@ def merged(store: Store, parts: Mapping[str, PartInfo], columns: Sequence[str]) 
 
 
 def _photographs(store: Store, name: str, columns: Sequence[str]) -> Iterator[list[Row]]:
-    group = 0
-    while True:
+    with store.open(name) as file:
+        metadata = pq.read_metadata(file)  # once: of a large part it takes as long as many groups of rows
+    for group in range(metadata.num_row_groups):
         with store.open(name) as file:  # anew each time: there may be more parts than files that may be open
-            part = pq.ParquetFile(file)
-            if group == part.num_row_groups:
-                return
-            rows = part.read_row_group(group, columns).to_pylist()
+            rows = pq.ParquetFile(file, metadata=metadata).read_row_group(group, columns).to_pylist()
         for _, photograph in groupby(rows, key=lambda row: row["image"]):
             yield list(photograph)
-        group += 1
