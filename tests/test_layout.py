@@ -38,7 +38,8 @@ def test_imports_run_one_way():
     ("core/masks.py", "from ..formats.coco_rules import RULES"),
     ("reporting/page.py", "from ..training.recipe import choose"),
     ("serving/app.py", "from ..data.dataset import load_coco"), ("inference/engines.py", "import tensorflow"),
-    ("core/tiles.py", "from ..serving.service import main"), ("stray.py", "")])
+    ("core/tiles.py", "from ..serving.service import main"), ("stray.py", ""),
+    ("line/engine.py", "from ..inference.predictor import Predictor")])
 def test_an_import_against_the_contract_is_found(tmp_path, module, line):
     (tmp_path / "src").mkdir()
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
@@ -69,7 +70,7 @@ def test_settings_errors_and_files_need_no_package():
                                     "core.model_spec", "core.deployed", "config", "training.schedule", flags=("-S",))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "data.__main__"])
+@pytest.mark.parametrize("command", [*COMMANDS, "data.__main__", "line.__main__"])
 def test_commands_are_quick_to_answer_because_tensorflow_loads_late(command):
     assert not loaded_by(command) & {"tensorflow", "keras", "segmentation_models"}
 
@@ -78,7 +79,7 @@ def test_commands_keep_their_names():
     assert sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__") == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("path", [*(f"{name}.py" for name in COMMANDS), "data/__main__.py"])
+@pytest.mark.parametrize("path", [*(f"{name}.py" for name in COMMANDS), "data/__main__.py", "line/__main__.py"])
 def test_a_command_ends_through_run_command(path):
     assert "run_command(main)" in (PACKAGE / path).read_text()
 

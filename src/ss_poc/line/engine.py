@@ -1,0 +1,242 @@
+"""The line itself: source → service → verdict → archive → sinks.
+
+Photographs are asked about several at a time, and archived in the order in which they came. A part is in the archive
+before its photograph is put away, and marked there once all sinks have it in their queues: whenever the line is
+killed, it goes on there when it is started again.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .archive import Archive, ArchiveError
+from .outbox import Delivery, Item
+from .parts import Part, identify
+from .pictures import keep_picture
+from .service import Service, StoppedError, UnreadableError
+from .settings import LineSettings
+from .sources.photograph import Photograph, Source
+from .verdict import found_in_answer, judge
+
+__all__ = ["Line", "Progress"]
+
+LOG = logging.getLogger("ss_poc.line")
+BATCH = 32  # parts that are archived at once, where so many are finished
+T = TypeVar("T")
+
+# A photograph and what is decided about it.
+Asked = tuple[Photograph, "Future[Part | None]"]
+LONGEST_PAUSE = 5.0  # seconds
+
+
+@dataclass
+class Progress:
+    """What the line has done since it was started."""
+
+    parts: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)  # of each source: `time.monotonic()` of its last photograph
+
+
+class Line:
+    """A line that runs.
+
+    Args:
+        settings: of the line.
+        archive: where parts are kept.
+        service: that is asked.
+        sources: that photographs come from.
+        deliveries: of the sinks.
+        stopping: set to stop it.
+        watch: is told of each part that is new.
+
+    Attributes:
+        troubles: why nothing is archived now, by what was tried; empty where all is well.
+    """
+
+    def __init__(self, settings: LineSettings, archive: Archive, service: Service, sources: Sequence[Source],
+                 deliveries: Sequence[Delivery], stopping: threading.Event,
+                 watch: Callable[[Part], None] = lambda part: None) -> None:
+        self.settings, self.archive, self.service, self.sources = settings, archive, service, sources
+        self.deliveries, self.progress, self._watch = deliveries, Progress(), watch
+        self._stopping, self.troubles = stopping, dict[str, str]()
+        requests = settings.service.requests
+        self._coming: queue.Queue[tuple[Photograph, float]] = queue.Queue(requests)
+        self._asked: queue.Queue[Asked | None] = queue.Queue(2 * requests)
+        self._pool = ThreadPoolExecutor(requests, thread_name_prefix="ask")
+        self._threads = [threading.Thread(target=_or_end, args=(work,), name=work.__name__, daemon=True)
+                         for work in (self._hand_out, self._collect)]
+
+    def start(self) -> None:
+        """Begin; what an earlier line could not hand over comes first."""
+        for waiting in self.archive.waiting():
+            self._insist("sinks", functools.partial(self._hand_over, waiting))
+        for thread in self._threads:
+            thread.start()
+        for delivery in self.deliveries:
+            delivery.start()
+        for source in self.sources:
+            source.start(self.put)
+
+    def stop(self) -> None:
+        """End: what was asked is archived, what was not stays with its source."""
+        self._stopping.set()
+        for source in self.sources:
+            source.stop()
+        for thread in self._threads:
+            thread.join()
+        self._pool.shutdown()
+        for delivery in self.deliveries:
+            delivery.stop()
+
+    def put(self, photograph: Photograph) -> bool:
+        """Take a photograph in; waits while others are before it. False where the line stops and does not take it."""
+        self.progress.last[photograph.source] = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                self._coming.put((photograph, time.monotonic()), timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _hand_out(self) -> None:
+        """Give what comes to the threads that ask."""
+        while not self._stopping.is_set():
+            try:
+                photograph, came = self._coming.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            self._asked.put((photograph, self._pool.submit(self._decide, photograph, came)))
+        self._asked.put(None)
+
+    def _decide(self, photograph: Photograph, came: float) -> Part | None:
+        """Ask about a photograph; None where it is archived already, or is to be read once more.
+
+        Raises:
+            StoppedError: the line stops first.
+        """
+        key = identify(photograph.source, photograph.name, photograph.data)
+        if self._insist("archive, reading", lambda: self.archive.knows(key)):
+            return None
+        try:
+            values = self._judged(self.service.ask(photograph.data, key[:32]))
+        except UnreadableError as error:
+            time.sleep(0.2)  # a file that somebody still writes changes
+            if photograph.changed():
+                return None
+            values = {"verdict": "error", "reasons": (str(error),)}
+        milliseconds = round((time.monotonic() - came) * 1000, 1)
+        kept = self.settings.archive.pictures
+        picture, size = self._insist("pictures", lambda: keep_picture(
+            self.settings.pictures, kept, key, photograph.name, photograph.taken_ms, photograph.data))
+        return Part(key=key, line=self.settings.line, source=photograph.source, name=photograph.name,
+                    part=photograph.part, lot=photograph.lot, taken_ms=photograph.taken_ms, milliseconds=milliseconds,
+                    picture=picture, picture_bytes=size, stamp=photograph.stamp, **values)
+
+    @staticmethod
+    def _judged(answer: dict[str, Any]) -> dict[str, Any]:
+        judged, model = judge(answer), answer["model"]
+        regions = {"size": answer["rle"][0]["size"] if answer["rle"] else [0, 0], "labels": answer["labels"],
+                   "colors": answer["colors"], "rle": [rle["counts"] for rle in answer["rle"]]}
+        return {"verdict": judged.verdict, "reasons": judged.reasons, "measurements": judged.measurements,
+                "found": found_in_answer(answer), "regions": regions, "model": str(model.get("name", "")),
+                "version": str(model.get("version", ""))}
+
+    def _collect(self) -> None:
+        """Archive what is decided, in order, as many at a time as are finished."""
+        batch: list[Asked] = []
+        while True:
+            try:
+                item = self._asked.get(block=not batch)
+            except queue.Empty:
+                self._archive(batch)
+                batch = []
+                continue
+            if batch and (item is None or len(batch) == BATCH or not item[1].done()):
+                self._archive(batch)
+                batch = []
+            if item is None:
+                return
+            wait([item[1]])
+            batch.append(item)
+
+    def _archive(self, batch: list[Asked]) -> None:
+        done: list[tuple[Photograph, Part | None]] = []
+        for photograph, future in batch:
+            try:
+                done.append((photograph, future.result()))
+            except StoppedError:
+                continue  # its source still has it
+        try:
+            new = self._insist("archive", lambda: self.archive.add([part for _, part in done if part]))
+            pictures = {part.key: photograph.data for photograph, part in done if part}
+            self._insist("sinks", lambda: self._hand_over(new, pictures))
+        except StoppedError:
+            return
+        for photograph, part in done:
+            (photograph.again if part is None and photograph.changed() else photograph.finish)()
+        for part in new:
+            self.progress.parts += 1
+            self.progress.verdicts[part.verdict] = self.progress.verdicts.get(part.verdict, 0) + 1
+            self._watch(part)
+
+    def _hand_over(self, parts: Sequence[Part], pictures: dict[str, bytes] | None = None) -> None:
+        """Put parts into the queue of every sink, then note in the archive that they are there."""
+        if not parts:
+            return
+        for delivery in self.deliveries:
+            told = [part for part in parts if part.verdict in delivery.verdicts]
+            if delivery.outbox.wants_pictures:
+                items = [Item(part.key, part.message(), part.regions, self._picture_of(part, pictures))
+                         for part in told]
+            else:
+                items = [Item(part.key, part.message()) for part in told]
+            delivery.outbox.put(items)
+        self.archive.handed_over([part.key for part in parts])
+
+    def _picture_of(self, part: Part, pictures: dict[str, bytes] | None) -> bytes:
+        if pictures is not None:
+            return pictures[part.key]
+        path = self.settings.pictures / part.picture
+        return path.read_bytes() if part.picture and path.is_file() else b""
+
+    def _insist(self, what: str, action: Callable[[], T]) -> T:
+        """Do what needs a database or a disk, again and again until it can be done.
+
+        Raises:
+            StoppedError: the line stops first.
+        """
+        pause = 0.2
+        while True:
+            try:
+                result = action()
+                if self.troubles.pop(what, ""):
+                    LOG.info("%s: all is well again", what)
+                return result
+            except (ArchiveError, OSError, sqlite3.Error) as error:
+                if what not in self.troubles:
+                    LOG.warning("%s: %s; it is tried again", what, error)
+                self.troubles[what] = str(error)
+                if self._stopping.wait(pause):
+                    raise StoppedError("the line stops") from None
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _or_end(work: Callable[[], None]) -> None:
+    """Run a thread's work. What nobody foresaw ends the process: nothing is lost, and it does not stand still."""
+    try:
+        work()
+    except Exception:
+        LOG.critical("the line ends because of an error that nobody foresaw", exc_info=True)
+        os._exit(1)

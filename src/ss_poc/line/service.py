@@ -1,0 +1,142 @@
+"""Asking the service: over connections that stay open, again and again while it is not ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import httpx
+
+from ..core.errors import SegmentError
+from .settings import ServiceSettings
+
+__all__ = ["Service", "StoppedError", "UnreadableError"]
+
+LOG = logging.getLogger("ss_poc.line")
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds
+# A photograph that the service fails on so often is not asked for again: it would hold up all others.
+MOST_FAILURES = 5
+ANSWER = {"rle": list, "labels": list, "colors": list, "objects": list, "verdict": dict, "model": dict}
+
+
+class UnreadableError(SegmentError):
+    """A photograph that the service can say nothing about."""
+
+
+class StoppedError(SegmentError):
+    """The line stops before the service answered."""
+
+
+class _NotReady(Exception):
+    """The service does not answer now; `is_fault`: it may be this photograph that it fails on."""
+
+    def __init__(self, reason: str, pause: float = 0, is_fault: bool = False) -> None:
+        super().__init__(reason)
+        self.pause, self.is_fault = pause, is_fault
+
+
+class Service:
+    """The service that answers.
+
+    Args:
+        settings: where it is.
+        stopping: set once the line stops; what waits for the service then ends.
+
+    Attributes:
+        trouble: why it does not answer now; "" where all is well.
+    """
+
+    def __init__(self, settings: ServiceSettings, stopping: threading.Event) -> None:
+        headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+        self._client = httpx.Client(base_url=settings.url, timeout=settings.timeout, headers=headers, trust_env=False,
+                                    limits=httpx.Limits(max_connections=settings.requests))
+        self._stopping, self.trouble = stopping, ""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def ask(self, data: bytes, request_id: str) -> dict[str, Any]:
+        """Ask about one photograph, until there is an answer.
+
+        Args:
+            data: the image file's content.
+            request_id: what the service's log calls the request.
+
+        Returns:
+            The service's JSON answer.
+
+        Raises:
+            UnreadableError: it is no image, too large, or the service fails on it again and again.
+            StoppedError: the line stops.
+        """
+        pause, failures = FIRST_PAUSE, 0
+        while True:
+            try:
+                answer = self._ask_once(data, request_id)
+                if self.trouble:
+                    LOG.info("the service answers again")
+                self.trouble = ""
+                return answer
+            except _NotReady as error:
+                failures += error.is_fault
+                if failures >= MOST_FAILURES:
+                    raise UnreadableError(f"the service failed on it {failures} times: {error}") from None
+                if not self.trouble:
+                    LOG.warning("the service does not answer: %s; it is asked again", error)
+                self.trouble = str(error)
+                if self._stopping.wait(max(pause, min(error.pause, LONGEST_PAUSE))):
+                    raise StoppedError("the line stops") from None
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def drift(self) -> list[str]:
+        """Names of the measures in which photographs differ from those of training, as its `/drift.json` says.
+
+        Raises:
+            StoppedError: the service does not say.
+        """
+        try:
+            answer = self._client.get("/drift.json")
+            return [item["measure"] for item in answer.raise_for_status().json()["measures"] if item["shifted"]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise StoppedError(f"the service does not tell its drift: {error}") from None
+
+    def _ask_once(self, data: bytes, request_id: str) -> dict[str, Any]:
+        try:
+            answer = self._client.post("/predict", content=data, headers={
+                "Content-Type": "application/octet-stream", "X-Request-ID": request_id})
+        except httpx.ConnectError as error:
+            raise _NotReady(f"it cannot be reached: {error}") from None
+        except httpx.TimeoutException:
+            raise _NotReady(f"no answer within {self._client.timeout.read:g} s") from None
+        except httpx.TransportError as error:
+            raise _NotReady(f"it broke off: {error or type(error).__name__}", is_fault=True) from None
+        if answer.status_code == 200:
+            return _checked(answer)
+        if answer.status_code in (400, 413, 415, 422):
+            raise UnreadableError(_said(answer))
+        raise _NotReady(f"status {answer.status_code}: {_said(answer)}", _retry_after(answer),
+                        is_fault=answer.status_code in (500, 504))
+
+
+def _checked(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+        if not all(isinstance(found[name], kind) for name, kind in ANSWER.items()):
+            raise ValueError("something is missing")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _NotReady(f"its answer is none of /predict: {error}") from None
+    return found
+
+
+def _said(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    given = answer.headers.get("Retry-After", "")
+    return float(given) if given.isdecimal() else 0.0
