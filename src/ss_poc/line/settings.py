@@ -113,6 +113,24 @@ class MqttSink(SinkSettings, Broker):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModbusSink(SinkSettings):
+    """A Modbus TCP server that a controller asks."""
+
+    host: str = entry(schema.text(), "address to listen on", "0.0.0.0")
+    port: int = entry(PORT, "port to listen on", 502)
+    handshake: bool = entry(schema.switch, "whether a result stays until the controller has acknowledged it", True)
+    timeout: float = entry(schema.number(0.1, 600), "seconds for the controller to acknowledge", 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpcuaSink(SinkSettings):
+    """An OPC UA server that others read."""
+
+    host: str = entry(schema.text(), "address to listen on", "0.0.0.0")
+    port: int = entry(PORT, "port to listen on", 4840)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArchiveSettings:
     """Where parts are kept, and for how long."""
 
@@ -125,7 +143,8 @@ class ArchiveSettings:
 
 
 SOURCES = {"folder": FolderSource}
-SINKS = {"csv": CsvSink, "folder": FolderSink, "webhook": WebhookSink, "mqtt": MqttSink}
+SINKS = {"csv": CsvSink, "folder": FolderSink, "webhook": WebhookSink, "mqtt": MqttSink,
+         "modbus": ModbusSink, "opcua": OpcuaSink}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +195,10 @@ def _together(settings: LineSettings, reader: Reader) -> None:
         reader.note("sources", "is empty", "at least one source")
     _names_differ("sources", [source.name for source in settings.sources], reader)
     _names_differ("sinks", [sink.name for sink in settings.sinks], reader)
+    ports = [sink.port if isinstance(sink, (ModbusSink, OpcuaSink)) else None for sink in settings.sinks]
+    for index, port in enumerate(ports):
+        if port is not None and port in ports[:index]:
+            reader.note(f"sinks[{index}].port", f"is {port}, as another's", "a port of its own")
     if settings.alarms.rejects > settings.alarms.of:
         reader.note("alarms.rejects", f"is {settings.alarms.rejects} of {settings.alarms.of} parts", "at most that")
     for index, source in enumerate(settings.sources):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..outbox import Delivery, Outbox, Sink
-from ..settings import CsvSink, FolderSink, MqttSink, SinkSettings, WebhookSink
+from ..settings import CsvSink, FolderSink, ModbusSink, MqttSink, OpcuaSink, SinkSettings, WebhookSink
 
 __all__ = ["make_deliveries"]
 
@@ -34,4 +34,10 @@ def _make_sink(settings: SinkSettings, line: str) -> Sink:
     if isinstance(settings, MqttSink):
         from .mqtt import Mqtt
         return Mqtt(settings, line)
+    if isinstance(settings, ModbusSink):
+        from .modbus import Modbus
+        return Modbus(settings)
+    if isinstance(settings, OpcuaSink):
+        from .opcua import OpcUa
+        return OpcUa(settings, line)
     raise TypeError(f"no sink for {type(settings).__name__}")

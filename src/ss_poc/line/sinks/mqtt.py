@@ -104,5 +104,6 @@ class Mqtt:
         self._connected.set()
 
     def _on_disconnect(self, client: mqtt.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
-        self._said = str(reason)
+        if self._connected.is_set():  # else what the broker refused is the reason
+            self._said = f"the connection was lost: {reason}"
         self._connected.clear()
