@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import cv2
 import numpy as np
 from line_service import Asked
 from sqlalchemy import create_engine
@@ -29,6 +30,14 @@ def photograph(number: int, defect: bool = False) -> bytes:
     if defect:
         image[10:14, 20:25] = 250
     return encode_image(image, ".png")
+
+
+def write_video(path: Path, frames: int, fps: float = 50) -> None:
+    """A film whose frame n is of grey 4 n + 20."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), 4 * number + 20, np.uint8))
+    writer.release()
 
 
 def until_so(condition: Callable[[], object], seconds: float = 20) -> None:

@@ -20,10 +20,12 @@ from .alarms import Alarms
 from .archive import Archive, ArchiveError
 from .engine import Line
 from .service import Service
-from .settings import FolderSource, LineSettings
+from .settings import FolderSource, HttpTrigger, LineSettings, VideoSource
 from .sinks.make import make_deliveries
 from .sources.folder import WatchedFolder
+from .sources.http_trigger import HttpTriggered
 from .sources.photograph import Source
+from .sources.video import Video
 
 __all__ = ["run_line", "status_of"]
 
@@ -61,8 +63,16 @@ def run_line(settings: LineSettings) -> None:
 
 
 def _sources(settings: LineSettings, archive: Archive) -> list[Source]:
-    return [WatchedFolder(source, archive, settings.archive.days) for source in settings.sources
-            if isinstance(source, FolderSource)]
+    triggered = {source.camera for source in settings.sources if isinstance(source, HttpTrigger)}
+    videos = {source.name: Video(source, source.name in triggered) for source in settings.sources
+              if isinstance(source, VideoSource)}
+    found: list[Source] = list(videos.values())
+    for source in settings.sources:
+        if isinstance(source, FolderSource):
+            found.append(WatchedFolder(source, archive, settings.archive.days))
+        elif isinstance(source, HttpTrigger):
+            found.append(HttpTriggered(source, archive, videos.get(source.camera)))
+    return found
 
 
 def _look_after(line: Line, alarms: Alarms, stopping: threading.Event) -> None:

@@ -20,8 +20,8 @@ import yaml
 
 from ..core.errors import ConfigError
 
-__all__ = ["Reader", "block", "blocks", "choice", "entry", "file", "folder", "number", "path", "pattern", "read_yaml",
-           "secret", "switch", "text", "url", "whole", "words"]
+__all__ = ["Reader", "address", "block", "blocks", "choice", "entry", "file", "folder", "number", "path", "pattern",
+           "read_yaml", "secret", "switch", "text", "url", "whole", "words"]
 
 T = TypeVar("T")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -298,6 +298,18 @@ def url(*schemes: str) -> Read:
             raise _Wrong("has a password that is written in the file",
                          "it from the environment, such as ${LINE_PASSWORD}")
         return found
+
+    return read
+
+
+def address(*schemes: str) -> Read:
+    """A camera's number or device, an address with one of some schemes, or a file that is there."""
+
+    def read(reader: Reader, node: yaml.Node, place: str) -> str:
+        found = reader.scalar(node)
+        if "://" in found:
+            return str(url(*schemes)(reader, node, place))
+        return found if found.isdecimal() or found.startswith("/dev/") else str(file(reader, node, place))
 
     return read
 

@@ -57,6 +57,28 @@ class FolderSource(SourceSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoSource(SourceSettings):
+    """A camera, a stream or a video file."""
+
+    address: str = entry(schema.address("rtsp", "rtsps", "http", "https"),
+                         "number or /dev/… of a camera, address of a stream, or a file")
+    every: int = entry(schema.whole(1), "take every n-th frame", 1)
+    per_second: float = entry(schema.number(0, 1000), "take at most so many frames a second; 0 for no limit", 0.0)
+    repeat: bool = entry(schema.switch, "whether a file begins again at its end", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpTrigger(SourceSettings):
+    """An address that others POST to, with a photograph or for one."""
+
+    host: str = entry(schema.text(), "address to listen on", "127.0.0.1")
+    port: int = entry(PORT, "port to listen on")
+    token: str = entry(schema.secret, "what others must send as Authorization: Bearer", "")
+    camera: str = entry(schema.text(), "video source whose newest frame is taken where no photograph is sent", "")
+    megabytes: float = entry(schema.number(0.001, 1000), "largest photograph", 64.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SinkSettings:
     """What every sink has."""
 
@@ -142,7 +164,7 @@ class ArchiveSettings:
     gigabytes: float = entry(schema.number(0), "gigabytes of pictures that are kept; 0 for all", 0.0)
 
 
-SOURCES = {"folder": FolderSource}
+SOURCES = {"folder": FolderSource, "video": VideoSource, "http": HttpTrigger}
 SINKS = {"csv": CsvSink, "folder": FolderSink, "webhook": WebhookSink, "mqtt": MqttSink,
          "modbus": ModbusSink, "opcua": OpcuaSink}
 
@@ -195,6 +217,10 @@ def _together(settings: LineSettings, reader: Reader) -> None:
         reader.note("sources", "is empty", "at least one source")
     _names_differ("sources", [source.name for source in settings.sources], reader)
     _names_differ("sinks", [sink.name for sink in settings.sinks], reader)
+    cameras = [source.name for source in settings.sources if isinstance(source, VideoSource)]
+    for index, source in enumerate(settings.sources):
+        if isinstance(source, HttpTrigger) and source.camera and source.camera not in cameras:
+            reader.note(f"sources[{index}].camera", f"is {source.camera!r}", "the name of a video source")
     ports = [sink.port if isinstance(sink, (ModbusSink, OpcuaSink)) else None for sink in settings.sinks]
     for index, port in enumerate(ports):
         if port is not None and port in ports[:index]:

@@ -1,9 +1,9 @@
 """Modbus TCP: a server that a controller (PLC) reads results from, with a handshake.
 
 The controller writes coil 1, Ack. The line writes the coils 8 Ready, 9 Result ready, 10 OK, 11 NG, 12 Error,
-13 Heartbeat (changes each second), 14 Alarm and 15 Warn, and the holding registers: 0 verdict (0 none, 1 accept,
-2 warn, 3 reject, 4 error), 1 sequence number (1 to 65535, then 1 again), 2 number of objects, 3 and 4 their area in pixels
-(high word first), 5 to 24 part number and 25 to 44 lot number (ASCII, two characters a register, zeros at the end).
+13 Heartbeat (changes each second), 14 Alarm and 15 Warn. It writes the holding registers 0 verdict (0 none, 1 accept,
+2 warn, 3 reject, 4 error), 1 sequence number (1 to 65535, then 1 again), 2 number of objects, 3 and 4 their area in
+pixels (high word first), 5 to 24 part number and 25 to 44 lot number (ASCII, two characters a register, then zeros).
 
 A result: the line writes the registers and OK, NG or Error, then sets Result ready. The controller reads, and sets Ack.
 The line takes Result ready back, the controller takes Ack back; then the next result may come.

@@ -1,0 +1,156 @@
+"""`POST /trigger`: somebody sends a photograph, or asks for the newest frame of a camera, and gets the verdict.
+
+    curl -X POST 'http://127.0.0.1:8895/trigger?part=17&lot=A7' --data-binary @photo.jpg -H 'Content-Type: image/jpeg'
+
+The answer comes once the part is archived. A client that gives an `id` may send the same photograph again after an
+error: it is one part.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+import threading
+import time
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ...core.errors import ConfigError
+from ..archive import Archive
+from ..history import one_part
+from ..parts import identify, storable
+from ..settings import HttpTrigger
+from .photograph import Photograph, Put
+from .video import Video
+
+__all__ = ["HttpTriggered"]
+
+SECONDS = 120  # until a client is told that its part is not archived yet
+
+
+class HttpTriggered:
+    """A source: see the module.
+
+    Args:
+        settings: of the source.
+        archive: that tells the verdict.
+        camera: whose newest frame is taken where a client sends none.
+    """
+
+    def __init__(self, settings: HttpTrigger, archive: Archive, camera: Video | None) -> None:
+        self.name, self.trouble, self.settings = settings.name, "", settings
+        self._archive, self._camera, self._number = archive, camera, 0
+        self._lock = threading.Lock()
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self, put: Put) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        source = self
+
+        class Handler(_Handler):
+            def triggered(self, query: dict[str, str], data: bytes) -> tuple[int, dict[str, Any]]:
+                return source.take(query, data, put)
+
+        Handler.settings = self.settings
+        try:
+            self._server = _Server((self.settings.host, self.settings.port), Handler)
+        except OSError as error:
+            raise ConfigError(f"source {self.name} cannot listen on {self.settings.host}:{self.settings.port}: {error}",
+                              "a free port", "stop the program that has it, or name another port") from None
+        threading.Thread(target=self._server.serve_forever, name=f"source {self.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """End; nothing more is accepted."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def take(self, query: dict[str, str], data: bytes, put: Put) -> tuple[int, dict[str, Any]]:
+        """Give one photograph to the line, and wait for its part.
+
+        Args:
+            query: `part`, `lot` and `id`, as far as they are given.
+            data: the photograph; b"" for the newest frame of the camera.
+            put: of the line.
+
+        Returns:
+            HTTP status and answer.
+        """
+        photograph = self._photograph(query, data)
+        if photograph is None:
+            return 409, {"error": "there is no photograph in the request, and no frame from a camera",
+                         "to_do": "send the image as the body, or check the camera"}
+        archived = threading.Event()
+        photograph.finish = archived.set
+        if not put(photograph) or not archived.wait(SECONDS):
+            return 503, {"error": "the part is not archived yet", "to_do": "send it again, with the same id"}
+        part = one_part(self._archive.engine, identify(photograph.source, photograph.name, photograph.data))
+        return (200, part.message()) if part else (503, {"error": "the part is not archived"})
+
+    def _photograph(self, query: dict[str, str], data: bytes) -> Photograph | None:
+        with self._lock:
+            self._number += 1
+            name = query.get("id") or f"{int(time.time() * 1000)}_{self._number:06d}"
+        part, lot = (storable(query[key])[:200] if query.get(key) else None for key in ("part", "lot"))
+        if data:
+            return Photograph(self.name, storable(name)[:200], data, int(time.time() * 1000), part, lot)
+        frame = self._camera.newest() if self._camera else None
+        name = storable(name)[:200] + ".jpg"
+        return replace(frame, source=self.name, name=name, part=part, lot=lot) if frame else None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
+        """A client that went away is no error of ours."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    settings: HttpTrigger
+    protocol_version, timeout = "HTTP/1.1", 60
+
+    def triggered(self, query: dict[str, str], data: bytes) -> tuple[int, dict[str, Any]]:
+        """Status and answer to a trigger."""
+        raise NotImplementedError
+
+    def do_POST(self) -> None:
+        """Answer a trigger."""
+        address = urlsplit(self.path)
+        length = self.headers.get("Content-Length", "")
+        given = self.headers.get("Authorization", "").encode("latin-1", "replace")
+        if self.settings.token and not hmac.compare_digest(given, f"Bearer {self.settings.token}".encode()):
+            self._answer(401, {"error": "the token is missing or wrong", "to_do": "send Authorization: Bearer TOKEN"})
+        elif address.path != "/trigger":
+            self._answer(404, {"error": f"there is nothing at {address.path}", "to_do": "POST /trigger"})
+        elif not length.isdecimal():
+            self._answer(411, {"error": "the request does not say its length", "to_do": "send Content-Length"})
+        elif int(length) > self.settings.megabytes * 1e6:
+            self._answer(413, {"error": f"the body has {int(length) / 1e6:.1f} MB",
+                               "expected": f"at most {self.settings.megabytes:g} MB"})
+        else:
+            query = {name: values[0] for name, values in parse_qs(address.query).items()}
+            data = self.rfile.read(int(length))
+            if len(data) == int(length):
+                self._answer(*self.triggered(query, data), body_was_read=True)
+
+    def _answer(self, status: int, body: dict[str, Any], body_was_read: bool = False) -> None:
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if not body_was_read:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are in the archive."""
