@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The environments: .venv (training), .venv-serve (serving, no TensorFlow), .venv-annotate (Label Studio). Sourced from the
-# root.
+# The environments: .venv (training), .venv-serve (serving, no TensorFlow), .venv-annotate (Label Studio),
+# .venv-line (the line). Sourced from the root.
 . scripts/python.sh
 . scripts/env.sh
 
@@ -18,6 +18,10 @@ serving_env() {
 
 annotate_env() {
     (make_env .venv-annotate requirements-annotate.lock "Label Studio (about 230 MB to download, 1 GB on disk)")
+}
+
+line_env() {
+    (make_env .venv-line requirements-line.lock "what a line needs (about 110 MB to download, 350 MB on disk)")
 }
 
 testing_env() {

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["annotator.sh", "labels.sh", "trainer.sh", "server.sh", "train_serve.sh", "test.sh"]
+SCRIPTS = ["annotator.sh", "labels.sh", "line.sh", "trainer.sh", "server.sh", "train_serve.sh", "test.sh"]
 
 
 def call(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

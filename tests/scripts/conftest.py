@@ -16,6 +16,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("scripts", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in (*SCRIPTS, "pyproject.toml", "requirements.lock", "requirements-serve.lock", "requirements-dev.lock",
+                 "requirements-line.lock",
                  "requirements-gpu.txt", "README.md"):
         shutil.copy(ROOT / name, folder / name)
     return folder

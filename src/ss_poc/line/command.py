@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .settings import read_settings
+from .settings import read_settings, state_of
 
 __all__ = ["main"]
 
@@ -23,9 +23,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m ss_poc.line", description="Run a line.", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, meaning in (("check", "say all that is wrong with a yaml; start nothing"), ("run", "run a line")):
+    for verb, meaning in (("check", "say all that is wrong with a yaml; start nothing"), ("run", "run a line"),
+                          ("state", "print the folder that the line of a yaml keeps its state in")):
         verbs.add_parser(verb, help=meaning).add_argument("yaml", type=Path, metavar="FILE")
     given = parser.parse_args(argv)
+    if given.verb == "state":
+        print(state_of(given.yaml))
+        return
     settings = read_settings(given.yaml)
     if given.verb == "check":
         print(f"{given.yaml} is right: line {settings.line}, {len(settings.sources)} source(s)")

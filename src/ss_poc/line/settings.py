@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from ..core.errors import ConfigError
 from . import schema
 from .parts import VERDICTS
 from .schema import Reader, entry, read_yaml
 
-__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "ServiceSettings", "SourceSettings", "read_settings"]
+__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "ServiceSettings", "SourceSettings", "read_settings",
+           "state_of"]
 
 NAME = schema.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", "letters, digits, '.', '_' and '-', at most 50 of them")
 PORT = schema.whole(1, 65_535)
@@ -210,6 +214,21 @@ def read_settings(source: Path, environment: Mapping[str, str] = os.environ) -> 
         ConfigError: what is wrong with it, all at once, each with its line.
     """
     return read_yaml(LineSettings, source, _together, environment)
+
+
+def state_of(source: Path) -> Path:
+    """The state's folder alone, also where the rest of the yaml has errors now: a line that runs can be stopped.
+
+    Raises:
+        ConfigError: the yaml cannot be read, or names no such folder.
+    """
+    try:
+        found = yaml.safe_load(source.read_text(encoding="utf-8"))["state"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, str) or not found:
+        raise ConfigError(f"{source} names no state", "the yaml of a line, with state: FOLDER")
+    return source.parent.resolve() / Path(found).expanduser()
 
 
 def _together(settings: LineSettings, reader: Reader) -> None:
