@@ -171,6 +171,30 @@ def test_moving_never_overwrites(tmp_path, watch):
     assert (tmp_path / "in-done" / "a_2.png").read_bytes() == b"second"
 
 
+def test_a_disk_without_links_is_moved_to_without_overwriting(tmp_path, monkeypatch):
+    def link(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    with Taken(tmp_path) as taken:
+        (taken.folder / "a.png").write_bytes(b"first")
+        taken.wait("a.png")
+        (taken.folder / "a.png").write_bytes(b"second")
+        taken.wait("a.png", "a.png")
+    assert [(tmp_path / "in-done" / name).read_bytes() for name in ("a.png", "a_2.png")] == [b"first", b"second"]
+
+
+def test_a_move_that_was_cut_off_after_its_link_is_ended_and_leaves_one_file(tmp_path):
+    (tmp_path / "in-done").mkdir()
+    with Taken(tmp_path, after="keep") as taken:
+        (taken.folder / "a.png").write_bytes(b"x")
+        taken.wait("a.png")
+    os.link(taken.folder / "a.png", tmp_path / "in-done" / "a.png")
+    with Taken(tmp_path) as again:
+        until_so(lambda: not list(again.folder.iterdir()))
+    assert [path.name for path in (tmp_path / "in-done").iterdir()] == ["a.png"]
+
+
 def test_a_file_that_cannot_be_put_away_is_taken_once_all_the_same(tmp_path, watch):
     (tmp_path / "in-done").write_bytes(b"a file where the folder should be")
     with Taken(tmp_path, watch=watch) as taken:

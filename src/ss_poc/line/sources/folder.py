@@ -7,6 +7,7 @@ its size and time stay as they are. Files that inotify missed are found in the s
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import queue
@@ -227,11 +228,29 @@ class WatchedFolder:
             return
         target = self._settings.done_folder / path.relative_to(self._settings.path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        number, free = 1, target
-        while free.exists():
-            number += 1
-            free = target.with_stem(f"{target.stem}_{number}")
-        shutil.move(path, free)
+        for number in itertools.count(1):
+            free = target if number == 1 else target.with_stem(f"{target.stem}_{number}")
+            if _moved(path, free):
+                return
+
+
+def _moved(path: Path, target: Path) -> bool:
+    """Move a file; False where another one has that name.
+
+    By a link: after a rename out of the folder, watchdog holds all news back for half a second, to see where it went.
+    """
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        if not target.samefile(path):  # else the line was killed between the two steps
+            return False
+    except OSError:  # another disk, or one without links
+        if target.exists():
+            return False
+        shutil.move(path, target)
+        return True
+    path.unlink()
+    return True
 
 
 def _is_photograph(path: Path) -> bool:
