@@ -156,5 +156,3 @@ def test_opc_ua_clients_read_the_last_part_counters_and_alarms():
         with pytest.raises(Exception, match="BadUserAccessDenied|BadNotWritable"):
             client.nodes.objects.get_child([f"{space}:press", f"{space}:LastPart", f"{space}:Verdict"]).write_value("x")
     sink.close()
-
-
