@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+MOTO = Path(__file__).resolve().parents[1] / ".venv-moto" / "bin" / "moto_server"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true"}
 
@@ -25,11 +25,11 @@ def free_port() -> int:
 
 def serve() -> Iterator[str]:
     """Yield the address of a moto server, which the environment names; skip where moto is not installed."""
-    pytest.importorskip("moto.server", reason="moto is not installed: pip install -r requirements-bulk-dev.txt")
+    if not MOTO.is_file():
+        pytest.skip(f"there is no {MOTO}: see requirements-moto.txt")
     address = f"http://127.0.0.1:{free_port()}"
-    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1",
-                                "-p", address.rpartition(":")[2]],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([MOTO, "-H", "127.0.0.1", "-p", address.rpartition(":")[2]], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
