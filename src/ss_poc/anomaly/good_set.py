@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..core.bit_depth import Values, find_levels
 from ..core.config import TrainConfig
 from ..core.errors import ArtifactError, ConfigError, DataError, ImageError
-from ..core.files import atomic_path, flat_names, sha256_file, write_json
+from ..core.files import atomic_path, flat_names, write_json
 from ..core.images import encode_image, images_below, open_image
 from ..core.levels import Levels
 from ..core.masks import encode_rle
@@ -93,7 +93,7 @@ def good_set(config: TrainConfig) -> TrainConfig:
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
     target = paths.folder.parents[1] / f"good_{digest}"
     if not target.is_dir():
-        _write(target, good, levels, scale, config, left_out)
+        _write(target, good, levels, scale, config, folder, left_out)
     return dataclasses.replace(config, img_dir_name=config.data_set, img_path=str(target), group=GROUP,
                                json_path=str(target / JSON_NAME), scale=config.scale if config.size else scale)
 
@@ -109,12 +109,13 @@ def find_good(folder: Path) -> tuple[list[Good], Levels, list[str]]:
                                                      for path in images_below(folder)]
     for name in tqdm(names, desc="looking at good photographs", unit="image", disable=None):
         try:
-            opened = open_image(folder / name)
+            data = (folder / name).read_bytes()
+            opened = open_image(data)
             opened.verify()
         except (ImageError, OSError) as error:
             unread.append(f"{name}: {str(error).splitlines()[0]}")
             continue
-        digest = sha256_file(folder / name)
+        digest = hashlib.sha256(data).hexdigest()
         found.setdefault(digest, Good(folder / name, name, digest, opened.values, opened.upright_hw))
     for line in unread:
         print(f"note: not read: {line}", flush=True)
@@ -165,9 +166,9 @@ def _copies(good: Sequence[Good]) -> list[int]:
     return [wanted * (number + 1) // len(good) - wanted * number // len(good) for number in range(len(good))]
 
 
-def _write(target: Path, good: Sequence[Good], levels: Levels, scale: float, config: TrainConfig,
+def _write(target: Path, good: Sequence[Good], levels: Levels, scale: float, config: TrainConfig, folder: Path,
            left_out: Sequence[str]) -> None:
-    """Write the data set, whole or not at all."""
+    """Write the data set, whole or not at all; `left_out` are names in the user's `folder`."""
     pictures: list[Picture] = []
     flat = flat_names([item.name for item in good])
     with atomic_path(target) as temporary:
@@ -181,7 +182,7 @@ def _write(target: Path, good: Sequence[Good], levels: Levels, scale: float, con
             for number, (drawn, mask) in enumerate(_drawn(item, levels, count, 1 / scale, config.seed), 1):
                 (temporary / f"{stem}{DRAWN}{number}.png").write_bytes(encode_image(drawn, ".png"))
                 pictures.append((f"{stem}{DRAWN}{number}.png", item.size_hw, encode_rle(mask) if mask.any() else None))
-        write_json(temporary / JSON_NAME, {"info": {"source": os.path.abspath(config.img_path), "left_out": left_out},
+        write_json(temporary / JSON_NAME, {"info": {"source": os.path.abspath(folder), "left_out": left_out},
                                            **_document(pictures)})
     drawn_on = sum(region is not None for _, _, region in pictures)
     print(f"{counted(len(good), 'good photograph')}, {counted(drawn_on, 'picture')} of them with defects drawn on → "

@@ -139,20 +139,26 @@ class MqttSink(SinkSettings, Broker):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModbusSink(SinkSettings):
-    """A Modbus TCP server that a controller asks."""
+class ServerSink(SinkSettings):
+    """A server that others ask."""
 
     host: str = entry(schema.text(), "address to listen on", "0.0.0.0")
+    port: int = entry(PORT, "port to listen on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModbusSink(ServerSink):
+    """A Modbus TCP server that a controller asks."""
+
     port: int = entry(PORT, "port to listen on", 502)
     handshake: bool = entry(schema.switch, "whether a result stays until the controller has acknowledged it", True)
     timeout: float = entry(schema.number(0.1, 600), "seconds for the controller to acknowledge", 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpcuaSink(SinkSettings):
+class OpcuaSink(ServerSink):
     """An OPC UA server that others read."""
 
-    host: str = entry(schema.text(), "address to listen on", "0.0.0.0")
     port: int = entry(PORT, "port to listen on", 4840)
 
 
@@ -240,7 +246,7 @@ def _together(settings: LineSettings, reader: Reader) -> None:
     for index, source in enumerate(settings.sources):
         if isinstance(source, HttpTrigger) and source.camera and source.camera not in cameras:
             reader.note(f"sources[{index}].camera", f"is {source.camera!r}", "the name of a video source")
-    ports = [sink.port if isinstance(sink, (ModbusSink, OpcuaSink)) else None for sink in settings.sinks]
+    ports = [sink.port if isinstance(sink, ServerSink) else None for sink in settings.sinks]
     for index, port in enumerate(ports):
         if port is not None and port in ports[:index]:
             reader.note(f"sinks[{index}].port", f"is {port}, as another's", "a port of its own")

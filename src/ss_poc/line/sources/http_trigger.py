@@ -13,7 +13,9 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -52,15 +54,9 @@ class HttpTriggered:
         Raises:
             ConfigError: the port is taken.
         """
-        source = self
-
-        class Handler(_Handler):
-            def triggered(self, query: dict[str, str], data: bytes) -> tuple[int, dict[str, Any]]:
-                return source.take(query, data, put)
-
-        Handler.settings = self.settings
+        handler = partial(_Handler, self.settings, lambda query, data: self.take(query, data, put))
         try:
-            self._server = _Server((self.settings.host, self.settings.port), Handler)
+            self._server = _Server((self.settings.host, self.settings.port), handler)
         except OSError as error:
             raise ConfigError(f"source {self.name} cannot listen on {self.settings.host}:{self.settings.port}: {error}",
                               "a free port", "stop the program that has it, or name another port") from None
@@ -114,12 +110,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    settings: HttpTrigger
+    """Answers one client; `triggered` gives status and answer to a query and a body."""
+
     protocol_version, timeout = "HTTP/1.1", 60
 
-    def triggered(self, query: dict[str, str], data: bytes) -> tuple[int, dict[str, Any]]:
-        """Status and answer to a trigger."""
-        raise NotImplementedError
+    def __init__(self, settings: HttpTrigger, triggered: Callable[[dict[str, str], bytes], tuple[int, dict[str, Any]]],
+                 *connection: Any) -> None:
+        self.settings, self.triggered = settings, triggered
+        super().__init__(*connection)  # answers
 
     def do_POST(self) -> None:
         """Answer a trigger."""
