@@ -54,7 +54,8 @@ def test_two_actors_write_what_one_process_writes(work):
 
 
 def test_a_driver_that_is_killed_is_gone_on_with(work, tmp_path):
-    script = "from ss_poc.bulk import growing; growing.PIECE_PHOTOGRAPHS = 4; " \
+    # By number alone: on a busy machine a piece of seconds holds a single photograph.
+    script = "from ss_poc.bulk import growing; growing.PIECE_PHOTOGRAPHS, growing.PIECE_SECONDS = 4, 1e6; " \
              "from ss_poc.bulk.command import main; main()"
     flags = command(work, tmp_path / "out", "--cluster", "ray", "--actors", "1")[3:]
     with subprocess.Popen([sys.executable, "-c", script, *flags], env={**os.environ, "PYTHONPATH": str(SOURCE)},
