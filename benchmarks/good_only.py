@@ -25,13 +25,15 @@ from commands import measured
 from sklearn.metrics import roc_auc_score
 from unseen import hands
 
-from ss_poc.anomaly.good import fit_good, runner, score_of
+from ss_poc.anomaly.good import fit_good, runner
 from ss_poc.core.images import save_image
 from ss_poc.core.refine import resize_probability
 from ss_poc.core.run import RunPaths, find_json
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 from ss_poc.networks.memory import lite0_taps
+
+import keras  # noqa: E402  isort: skip  (after networks, which quietens TensorFlow)
 
 MOST_FALSE, STEPS = 0.3, 100
 Judge = Callable[[np.ndarray], tuple[np.ndarray, float]]
@@ -110,13 +112,15 @@ def line(good: list[np.ndarray], budget: str, seed: int) -> Judge:
 
 
 def memory_of_good(good: list[np.ndarray], _budget: str, _seed: int) -> Judge:
-    look = runner(fit_good(lite0_taps(), good))
+    """The score is the sum of both scales, in deviations of the good photographs; the map is the coarse one."""
+    memory = fit_good(lite0_taps(), good)
+    look = runner(keras.Model(memory.input, [memory.output, memory.get_layer("distance_coarse").output]))
+    known = np.array([look(image)[0].ravel() for image in good])
 
     def judge(image: np.ndarray) -> tuple[np.ndarray, float]:
-        height, width = image.shape[:2]
-        deviations = look(image)[0][:-(-height // 8), :-(-width // 8), 0]
-        large = cv2.resize(deviations, (8 * deviations.shape[1], 8 * deviations.shape[0]))
-        return large[:height, :width], score_of(deviations)
+        scores, distance = look(image)
+        z_scores = (scores.ravel() - known.mean(axis=0)) / known.std(axis=0)
+        return cv2.resize(distance[..., 0], image.shape[1::-1]), float(z_scores.sum())
     return judge
 
 

@@ -23,8 +23,8 @@ def choose(run: Path) -> str:
     labels = run.parents[3] / data["json_path"]
     made = labels.parent.parent.name.startswith("good_")
     info = json.loads(labels.read_text(encoding="utf-8")).get("info", {}) if made else {}
-    if info.get("left_out"):
-        return os.path.relpath(Path(info["source"]) / info["left_out"][0])
+    if info.get("labelled"):
+        return os.path.relpath(Path(info["source"]) / info["labelled"][0])
     found: dict[str, int] = {}
     with (run / "valid" / "valid_batch_true.csv").open(newline="", encoding="utf-8") as true, \
             (run / "valid" / "valid_batch_pred.csv").open(newline="", encoding="utf-8") as predicted:

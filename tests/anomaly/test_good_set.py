@@ -15,9 +15,11 @@ from PIL import Image
 from ss_poc.anomaly.good_set import GROUP, good_set
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ConfigError, DataError
+from ss_poc.core.good_names import is_drawn, is_labelled
 from ss_poc.core.run import Run, RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
 from ss_poc.data.split import split_samples, workpiece_of
+from ss_poc.training.earlier import split_of
 
 
 @pytest.fixture
@@ -91,9 +93,29 @@ def test_where_there_are_labels_photographs_without_a_region_are_good(photos, ca
     (photos / ".exports").mkdir()
     (photos / ".exports" / "coco-1.json").write_text(json.dumps({
         "images": entries, "annotations": [region], "categories": [{"id": 1, "name": "pit"}]}))
-    data = data_of(prepared(photos))
-    assert {workpiece_of(sample.name, GROUP) for sample in data.samples} == {"a", "sub__a"}
-    assert "mark nothing on 2 of 3 photographs" in capsys.readouterr().out
+    config = prepared(photos)
+    data = data_of(config)
+    assert {workpiece_of(sample.name, GROUP) for sample in data.samples} == {"a", "sub__a", "labelled~"}
+    said = capsys.readouterr().out
+    assert "mark nothing on 2 of 3 photographs" in said and "1 photograph with labelled defects validate" in said
+    (labelled,) = [sample for sample in data.samples if is_labelled(sample.name)]
+    assert labelled.path.read_bytes() == (photos / "b.png").read_bytes() and not is_drawn(labelled.name)
+    assert data.labels == ("anomaly",) and np.argwhere(labelled.mask(1)[..., 0])[[0, -1]].tolist() == [[5, 5], [19, 19]]
+    split = split_of(config, data, {})
+    assert labelled.name in split["valid"] and not any(is_labelled(name) for name in split["train"])
+    assert {workpiece_of(name, GROUP) for name in split["valid"]} < {"a", "sub__a", "labelled~"}
+
+
+def test_a_photograph_that_looks_wrong_trains_with_nothing_drawn_onto_it_and_never_validates(tmp_path, capsys):
+    for number in range(12):
+        save_noise(tmp_path / "photos" / f"{number}.png", (64, 96), number)
+    Image.new("RGB", (96, 64), (5, 5, 5)).save(tmp_path / "photos" / "cap.png")
+    config = prepared(tmp_path / "photos")
+    data, info = data_of(config), json.loads(Path(str(config.json_path)).read_text())["info"]
+    assert list(info["odd"]) == ["cap/cap.png"] and info["odd"]["cap/cap.png"] > 8
+    assert "cap.png looks wrong among the good photographs" in capsys.readouterr().out
+    assert [sample.name for sample in data.samples if "cap" in sample.name] == ["cap/cap.png"]
+    assert "cap/cap.png" in split_of(config, data, {})["train"]
 
 
 def test_photographs_of_16_bits_keep_their_levels(tmp_path):
@@ -153,6 +175,10 @@ def test_one_flag_trains_on_good_photographs_and_all_later_stages_take_the_model
     stage("export", "--img_dir_name", "photos", cwd=tmp_path)
     stage("post_processing", "--img_dir_name", "photos", cwd=tmp_path)
     assert read_run(paths)["operating"]["chosen"]["max_false_alarm"] == "1%"
+    stage("report", "--img_dir_name", "photos", cwd=tmp_path)
+    page = (paths.valid / "report.html").read_text()
+    assert "of 2 good photographs</b> that did not train" in page and "against drawn defects: AUROC" in page
+    assert page.count('alt="heat map of ') == 8 and "different</em>, not <em>defect" in page
     stage("predict", "--rank", "photos", "--img_dir_name", "photos", "--top", "3", cwd=tmp_path)
     assert len((paths.prediction / "rank" / "ranking.csv").read_text().splitlines()) == 1 + 8
     stage("train", *flags[:4], "--good_only", "--weights", str(plain), "--model_name", "v_2", cwd=tmp_path)

@@ -36,11 +36,19 @@ def test_a_memory_that_knows_nothing_changes_nothing(alone, joined):
 
 
 def test_a_photograph_that_departs_moves_all_of_its_places_alike(alone, joined):
-    """z is -1 whatever is seen, and weighs 1.5; then it is far above MOST_Z, and counts as that."""
-    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), 1.5)])
-    for bias, counted in ((-1.0, -1.0), (100.0, MOST_Z)):
-        joined.get_layer(Z_SCORE).set_weights([np.zeros((1, 1, 1, 1)), np.array([bias])])
-        np.testing.assert_allclose(log_odds(joined) - log_odds(alone), 1.5 * counted, atol=1e-3)
+    """z is -1 and 0.5 whatever is seen, and weighs 0.3; then one is far above MOST_Z, and counts as that."""
+    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), 0.3)])
+    for biases, counted in (((-1.0, 0.5), -0.5), ((100.0, 0.5), MOST_Z + 0.5)):
+        joined.get_layer(Z_SCORE).set_weights([np.zeros((1, 1, 2, 1)), np.array(biases)])
+        np.testing.assert_allclose(log_odds(joined) - log_odds(alone), 0.3 * counted, atol=1e-3)
+
+
+def test_each_scale_has_its_own_units(alone, joined):
+    """4 times 1 and 1 times -2, and what is added to each."""
+    layer = joined.get_layer(Z_SCORE)
+    layer.set_weights([np.array([[[[1.0], [-2.0]]]]), np.array([0.5, 3.0])])
+    scores = np.array([[[[4.0, 1.0]]]], np.float32)
+    np.testing.assert_allclose(np.ravel(layer(scores)), [4.5, 1.0])
 
 
 def test_it_is_loaded_by_the_name_of_its_encoder(joined, tmp_path):

@@ -1,21 +1,20 @@
-"""From good photographs to the weights of a network that says how far each place of another one departs from them: see
+"""From good photographs to the weights of a network that says how far another one departs from them: see
 `networks.memory`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 
 from ..core.errors import DataError
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
-from ..networks.memory import BELOW, MULTIPLE, POWER, SCALES, memory_of_good
+from ..networks.memory import SCALES, memory_of_good
 
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
 
-__all__ = ["Moments", "fit_good", "runner", "score_of"]
+__all__ = ["Moments", "fit_good", "runner"]
 
 # Of the mean variance: keeps directions in which good places hardly vary from being taken for anomalies.
 FLOOR = 1e-3
@@ -54,8 +53,8 @@ def fit_good(taps: keras.Model, images: Sequence[Array]) -> keras.Model:
     """Make the network that knows these good photographs.
 
     Args:
-        taps: (N, h, w, 3) float32 RGB in 0..255 to the maps at strides 4 and 16; its weights stay as they are.
-        images: (h, w, 3) uint8 each, of any sizes. They are looked at twice, one at a time.
+        taps: (N, h, w, 3) float32 RGB in 0..255 to the maps at strides 2 and 16; its weights stay as they are.
+        images: (h, w, 3) uint8 each, of any sizes.
 
     Returns:
         What `memory_of_good` describes. Places of good photographs that are not among `images` are farther off, much
@@ -67,52 +66,22 @@ def fit_good(taps: keras.Model, images: Sequence[Array]) -> keras.Model:
     if not images:
         raise DataError("there is no good photograph", "at least one; twenty are a start")
     memory = memory_of_good(taps)
-    for kind, weights in (("whiten", _whitening), ("standard", _standard)):  # the latter needs what the former gives
-        found = [memory.get_layer(f"{kind}_{scale}") for scale in SCALES]
-        moments = _moments(keras.Model(memory.input, [layer.input for layer in found]), images)
-        for layer, each in zip(found, moments, strict=True):
-            layer.set_weights(weights(each))
+    whiten = [memory.get_layer(f"whiten_{scale}") for scale in SCALES]
+    look, moments = runner(keras.Model(memory.input, [layer.input for layer in whiten])), [Moments() for _ in whiten]
+    for image in images:
+        for each, values in zip(moments, look(image), strict=True):
+            each.add(values)
+    for layer, each in zip(whiten, moments, strict=True):
+        kernel, bias = each.whitening()
+        layer.set_weights([kernel[None, None], bias])
     return memory
 
 
-def _whitening(good: Moments) -> list[Array]:
-    kernel, bias = good.whitening()
-    return [kernel[None, None], bias]
-
-
-def _standard(good: Moments) -> list[Array]:
-    """Kernel and bias of what takes the mean away and divides by the deviation."""
-    deviation = float(good.covariance()[0, 0])**0.5 + 1e-3
-    return [np.full((1, 1, 1, 1), 1 / deviation, np.float32), np.array([-good.mean()[0] / deviation], np.float32)]
-
-
-def _moments(model: keras.Model, images: Sequence[Array]) -> list[Moments]:
-    """Of each output of a model, over all places of all images."""
-    look, found = runner(model), [Moments() for _ in model.outputs]
-    for image in images:
-        for moments, values in zip(found, look(image), strict=True):
-            moments.add(values)
-    return found
-
-
 def runner(model: keras.Model) -> Callable[[Array], list[Array]]:
-    """A function from (h, w, 3) uint8 to what the model gives, (h', w', C) float32 each.
-
-    Sides that are no multiple of 16 are mirrored up to one; maps then cover a little more than the image.
-    """
+    """A function from (h, w, 3) uint8 to what the model gives, (h', w', C) float32 each."""
     compiled = tf.function(lambda batch: model(batch, training=False),
                            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)])
 
     def run(image: Array) -> list[Array]:
-        below, right = (-length % MULTIPLE for length in image.shape[:2])
-        whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101)
-        return [np.asarray(values)[0] for values in tf.nest.flatten(compiled(whole[None].astype(np.float32)))]
+        return [np.asarray(values)[0] for values in tf.nest.flatten(compiled(image[None].astype(np.float32)))]
     return run
-
-
-def score_of(deviations: Array) -> float:
-    """One number for a photograph, of its map: 0 where all is far better than usual, 3 where each place is as usual.
-
-    The mean of all places to the POWERth power, so that a few that are far off count most.
-    """
-    return float((np.maximum(deviations + BELOW, 0.0).astype(np.float64)**POWER).mean()**(1 / POWER))

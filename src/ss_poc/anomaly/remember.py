@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core.files import atomic_path, read_json, write_json
+from ..core.good_names import is_drawn, is_labelled
 from ..core.images import decode_image, resize_image
 from ..core.run import Run, RunPaths, update_run
 from ..core.tiles import map_size, windows
@@ -21,7 +22,6 @@ from ..networks.build import build_model
 from ..networks.memory import WEIGHT, Z_SCORE, lite0_taps, with_memory
 from ..networks.weights import load_weights
 from .good import fit_good
-from .good_set import DRAWN
 
 import keras  # noqa: E402  isort: skip  (after networks, which quietens TensorFlow)
 
@@ -49,7 +49,9 @@ def remember(paths: RunPaths) -> None:
     run = Run.read(paths)
     model = build_model(run.config.architecture, str(run.config.encoder), 1, run.size_hw)
     load_weights(model, best)
-    seen, unseen = (_good_windows(run, names, most, what) for names, most, what in (
+    odd = read_json(Path(run.data.json_path))["info"]["odd"]
+    seen, unseen = (_good_windows(run, [name for name in names if name not in odd], most, what)
+                    for names, most, what in (
         (run.split.train, REMEMBERED, "remembering good photographs"),
         (run.split.valid, MEASURED, "measuring good photographs")))
     joined = with_memory(model, fit_good(lite0_taps(), seen))
@@ -64,7 +66,7 @@ def remember(paths: RunPaths) -> None:
 
 def _good_windows(run: Run, names: Sequence[str], most: int, what: str) -> list[np.ndarray]:
     """What the network gets of good photographs, (h, w, 3) uint8 each; at most so many windows, evenly chosen."""
-    names = [name for name in names if DRAWN not in name]
+    names = [name for name in names if not (is_drawn(name) or is_labelled(name))]
     every = max(1, len(names) // most)
     found: list[np.ndarray] = []
     for name in tqdm(names[::every][:most], desc=what, unit="image", disable=None):
@@ -80,9 +82,8 @@ def _weigh(joined: keras.Model, model: keras.Model, good: Sequence[np.ndarray]) 
     z_score = joined.get_layer(Z_SCORE)
     measure = keras.Model(joined.input, [model.get_layer("probability").input, z_score.input])
     answers = [measure(window[None].astype(np.float32), training=False) for window in good]
-    found = np.array([(np.partition(np.ravel(logits), -HIGHEST)[-HIGHEST:].mean(), np.ravel(score)[0])
-                      for logits, score in answers])
-    mean, deviation = found.mean(axis=0), found.std(axis=0) + 1e-3
-    z_score.set_weights([np.full((1, 1, 1, 1), 1 / deviation[1], np.float32),
-                         np.array([-mean[1] / deviation[1]], np.float32)])
-    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), deviation[0], np.float32)])
+    scores = np.array([np.ravel(score) for _, score in answers])
+    mean, deviation = scores.mean(axis=0), scores.std(axis=0) + 1e-3
+    z_score.set_weights([np.reshape(1 / deviation, (1, 1, -1, 1)), -mean / deviation])
+    highest = [np.partition(np.ravel(logits), -HIGHEST)[-HIGHEST:].mean() for logits, _ in answers]
+    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), np.std(highest) + 1e-3, np.float32)])

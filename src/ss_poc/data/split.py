@@ -12,7 +12,11 @@ from typing import Protocol
 from ..core.errors import ConfigError, DataError
 from ..core.text_table import counted
 
-__all__ = ["split_samples", "together", "valid_fraction_for", "workpiece_of"]
+__all__ = ["SPLIT_FILE", "split_samples", "together", "valid_fraction_for", "workpiece_of"]
+
+
+# In the folder of a data set that was made: names that train and names that validate, whatever the draw.
+SPLIT_FILE = "split.json"
 
 
 class Splittable(Protocol):

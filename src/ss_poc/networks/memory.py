@@ -1,10 +1,10 @@
-"""A network that says how far each place of a photograph departs from good ones, and joins that with another network.
+"""A network that says how far a photograph departs from good ones, and joins that with another network.
 
-Features of an encoder that is not trained any further are taken at two strides: 4, where small marks show, and 16,
-averaged over 5 x 5 places, where texture does. Of each the mean and covariance over all places of all good photographs
-are kept, wherever on the photograph they are (Defard et al. 2021, arXiv 2011.08785, keep them for each position). An
-anomaly is far from the mean, measured in deviations of good places (Mahalanobis). All of it is layers, to be exported
-as any other network; `anomaly.good` finds their weights.
+Features of an encoder that is not trained any further are taken twice: at stride 2, where small marks show, and at
+stride 16 of the photograph in half its size, where texture and large defects do. Of each the mean and covariance over
+all places of all good photographs are kept, wherever on the photograph they are (Defard et al. 2021, arXiv 2011.08785,
+keep them for each position). An anomaly is far from the mean, measured in deviations of good places (Mahalanobis). All
+of it is layers, to be exported as any other network; `anomaly.good` finds their weights.
 """
 
 from __future__ import annotations
@@ -17,23 +17,20 @@ from .lite0 import TAPS, lite0, lite0_scaled
 import keras  # noqa: E402  isort: skip
 from keras import layers, ops  # noqa: E402  isort: skip
 
-__all__ = ["BELOW", "MULTIPLE", "POWER", "SCALES", "WEIGHT", "Z_SCORE", "lite0_taps", "memory_of_good",
-           "with_memory"]
+__all__ = ["LEAST_SIDE", "SCALES", "WEIGHT", "Z_SCORE", "lite0_taps", "memory_of_good", "with_memory"]
 
-MULTIPLE = 16  # of the sides of what the network takes
-MARGIN = 32  # pixels mirrored around a photograph, or zeros beside it would be an anomaly
-NEIGHBOURS = 5  # places of stride 16 that are averaged, each way
+MARGIN = 16  # pixels mirrored around a photograph in half its size, or zeros beside it would be an anomaly
+LEAST_SIDE = 2 * MARGIN
 SCALES = ("fine", "coarse")
-# Places this many deviations below the mean of good ones count for nothing, others with this power: large enough that
-# a small mark is heard, small enough that noise at a single place is not.
-BELOW, POWER = 3.0, 4
-# Layers: the photograph's score in deviations of good photographs; how much that moves the log-odds of its places.
+# Places count with this power: large enough that a small mark is heard, small enough that noise at one place is not.
+POWERS = (4, 8)
+# Layers: a photograph's scores in deviations of good photographs; how much their sum moves the log-odds of its places.
 Z_SCORE, WEIGHT = "z_score", "memory_weight"
-LEAST_Z, MOST_Z = -2.0, 4.0
+LEAST_Z, MOST_Z = -2.0, 8.0
 
 
 def lite0_taps(weights: str | None = "imagenet") -> keras.Model:
-    """EfficientNet-Lite0, from (N, h, w, 3) float32 RGB in 0..255 to its maps at strides 4 and 16.
+    """EfficientNet-Lite0, from (N, h, w, 3) float32 RGB in 0..255 to its maps at strides 2 and 16.
 
     Args:
         weights: "imagenet" for those in the package; None: drawn at random.
@@ -43,7 +40,7 @@ def lite0_taps(weights: str | None = "imagenet") -> keras.Model:
     """
     encoder = lite0((None, None, 3), weights)
     image = keras.Input((None, None, 3), name="image")
-    taps = keras.Model(encoder.input, [encoder.get_layer(TAPS[2]).output, encoder.get_layer(TAPS[0]).output])
+    taps = keras.Model(encoder.input, [encoder.get_layer(TAPS[3]).output, encoder.get_layer(TAPS[0]).output])
     return keras.Model(image, taps(lite0_scaled(image)), name="taps")
 
 
@@ -51,26 +48,27 @@ def memory_of_good(taps: keras.Model) -> keras.Model:
     """Build the network that measures departure, with weights that know nothing yet.
 
     Args:
-        taps: (N, h, w, 3) float32 RGB in 0..255 to the maps at strides 4 and 16.
+        taps: (N, h, w, 3) float32 RGB in 0..255 to the maps at strides 2 and 16.
 
     Returns:
-        Network from (N, h, w, 3) float32 RGB in 0..255, sides multiples of 16, to (N, h / 8, w / 8, 1) float32: how
-        far a place is from good ones, in deviations of these; 0 is their mean. For each of SCALES a layer
-        `whiten_SCALE` whitens the features, and `standard_SCALE` puts their distance in deviations of good places.
+        Network from (N, h, w, 3) float32 RGB in 0..255, sides of LEAST_SIDE or more, to (N, 1, 1, 2) float32: how far
+        a photograph is from good ones at each of SCALES, about 1 where each of its places is as usual. For each a layer
+        `whiten_SCALE` whitens the features, and `distance_SCALE` gives the map, (N, h', w', 1).
     """
     image = keras.Input((None, None, 3), name="image")
-    fine, coarse = taps(ops.pad(image, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="reflect"))
-    fine = layers.AveragePooling2D(2)(layers.Cropping2D(MARGIN // 4)(fine))
-    coarse = layers.AveragePooling2D(NEIGHBOURS, 1, padding="same")(layers.Cropping2D(MARGIN // 16)(coarse))
-    maps = zip(SCALES, (fine, layers.UpSampling2D(2)(coarse)), strict=True)
-    standard = [layers.Conv2D(1, 1, name=f"standard_{scale}")(_distance(values, scale)) for scale, values in maps]
-    return keras.Model(image, (standard[0] + standard[1]) / 2, name="memory")
+    half = ops.pad(layers.AveragePooling2D(2)(image), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)),
+                   mode="symmetric")
+    maps = taps(image)[0], layers.Cropping2D(MARGIN // 16)(taps(half)[1])
+    scores = [ops.power(ops.mean(ops.power(_distance(values, scale), power), axis=(1, 2), keepdims=True), 1 / power)
+              for values, scale, power in zip(maps, SCALES, POWERS, strict=True)]
+    return keras.Model(image, ops.concatenate(scores, axis=-1), name="memory")
 
 
 def _distance(values: Any, scale: str) -> Any:
     """Root of the mean square of whitened features: about 1 for a good place."""
     whitened = layers.Conv2D(values.shape[-1], 1, name=f"whiten_{scale}")(values)
-    return ops.sqrt(ops.mean(ops.square(whitened), axis=-1, keepdims=True))
+    distance = ops.sqrt(ops.mean(ops.square(whitened), axis=-1, keepdims=True))
+    return layers.Identity(name=f"distance_{scale}")(distance)
 
 
 def with_memory(model: keras.Model, memory: keras.Model) -> keras.Model:
@@ -85,8 +83,7 @@ def with_memory(model: keras.Model, memory: keras.Model) -> keras.Model:
         Network of the same shapes. Its layers Z_SCORE and WEIGHT are for `anomaly.good` to set; both know nothing yet.
     """
     logits = model.get_layer("probability").input
-    powers = ops.power(ops.relu(memory(model.input) + BELOW), POWER)
-    score = ops.power(ops.mean(powers, axis=(1, 2), keepdims=True), 1 / POWER)
-    z_score = ops.clip(layers.Conv2D(1, 1, name=Z_SCORE)(score), LEAST_Z, MOST_Z)
-    shift = layers.Conv2D(1, 1, use_bias=False, kernel_initializer="zeros", name=WEIGHT)(z_score)
+    z_scores = layers.DepthwiseConv2D(1, name=Z_SCORE)(memory(model.input))
+    departed = ops.sum(ops.clip(z_scores, LEAST_Z, MOST_Z), axis=-1, keepdims=True)
+    shift = layers.Conv2D(1, 1, use_bias=False, kernel_initializer="zeros", name=WEIGHT)(departed)
     return keras.Model(model.input, layers.Activation("sigmoid", dtype="float32", name="probability")(logits + shift))

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from ..core.config import Rule, SearchConfig, parse_fraction
 from ..core.drawing import draw_overlay
 from ..core.files import atomic_path, flat_names, write_csv, write_json
+from ..core.good_names import is_drawn, is_labelled
 from ..core.host import cores
 from ..core.images import save_image
 from ..core.masks import encode_rle
@@ -68,7 +69,7 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
         folder.mkdir()
         judged = _judge_all(folder, samples, predictor, rules, workers)
         scores = _write_valid(folder, judged, predictor.spec.labels, rules)
-        operating = _operate(judged, predictor.spec.labels, config)
+        operating = _operate(_that_tell(samples, judged), predictor.spec.labels, config)
         write_json(folder / OPERATING_FILE, operating["chosen"])
     update_run(paths, scores=scores, search=found, operating=operating, search_settings={
         "workers": config.workers, "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm})
@@ -159,6 +160,13 @@ def _judge(picture: Path, sample: Sample, predictor: Predictor, rules: Sequence[
     scores = Prediction(mask, probability, spec.labels, spec.colors, predictor.floors).scores
     return _Judged(rows, {False: dice(truth, plain), True: dice(truth, mask)}, *intersection_union(truth, mask), scores,
                    bool(truth.any()))
+
+
+def _that_tell(samples: Sequence[Sample], judged: list[_Judged]) -> list[_Judged]:
+    """Those that say how many defects are missed: where real defects are labelled, drawn ones do not count."""
+    if not any(is_labelled(sample.name) for sample in samples):
+        return judged
+    return [item for sample, item in zip(samples, judged, strict=True) if not is_drawn(sample.name)]
 
 
 def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchConfig) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
 
-__all__ = ["calibration", "confusion", "curves", "operating", "precision_recall", "splits"]
+__all__ = ["calibration", "confusion", "curves", "operating", "precision_recall", "roc", "score_histogram", "splits"]
 
+# Of kinds of photographs, in a model of good ones alone.
+KIND_COLORS = {"good": "#0d9488", "drawn defects": "#ea580c", "labelled defects": "#dc2626"}
 INK, GRID = "#334155", "#e2e8f0"
 # Characters of a label in a chart.
 LONGEST = 28
@@ -135,6 +138,37 @@ def operating(points: Sequence[Sequence[int]], defective: int, clean: int, chose
         axes.set(xlabel="false alarms: fraction of the clean images called defective",
                  ylabel="fraction of the defective\nimages found", xlim=(-0.02, 1), ylim=(0, 1.03))
         axes.legend(loc="lower right")
+        return _svg(figure)
+
+
+def score_histogram(scores: Mapping[str, np.ndarray], threshold: float) -> str:
+    """How many photographs of each kind have which score, 0 to 1 in steps of 0.04; a line at the threshold."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 5.2, 3.0)
+        steps = np.linspace(0, 1, 26)
+        for kind, found in scores.items():
+            axes.hist(np.clip(found, 0, 1), steps, weights=np.full(len(found), 1 / len(found)), alpha=0.55,
+                      color=KIND_COLORS[kind], label=f"{kind} ({len(found)})")
+        if threshold <= 1:
+            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1, label="threshold of the verdict")
+        axes.set(xlabel="score: highest probability on the photograph", ylabel="fraction of the photographs",
+                 xlim=(0, 1))
+        axes.legend(fontsize=8)
+        return _svg(figure)
+
+
+def roc(scores: Mapping[str, np.ndarray], areas: Mapping[str, float]) -> str:
+    """Defective photographs found over good ones flagged; `areas` names the AUROC of each kind of defect."""
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _axes(1, 4.6, 3.4)
+        axes.plot([0, 1], [0, 1], color="#94a3b8", linestyle="--", linewidth=1)
+        for kind, area in areas.items():
+            labels = np.repeat([0, 1], [len(scores["good"]), len(scores[kind])])
+            flagged, found, _ = roc_curve(labels, np.concatenate([scores["good"], scores[kind]]))
+            axes.plot(flagged, found, color=KIND_COLORS[kind], label=f"{kind}: AUROC {area:.3f}")
+        axes.set(xlabel="fraction of the good photographs that is flagged",
+                 ylabel="fraction of the defective\nphotographs that is flagged", xlim=(-0.02, 1), ylim=(0, 1.03))
+        axes.legend(loc="lower right", fontsize=8)
         return _svg(figure)
 
 

@@ -62,6 +62,7 @@ class Looked:
         both, either, both_plain, either_plain: (C,) pixels for the data set's IoU, likewise.
         true, predicted: (C,) pixels.
         scores: (C,) highest probability among the marked pixels.
+        highest: highest probability of any class and pixel, marked or not.
         defect: the verdict.
         pictures: JPEGs: photograph, label filled, prediction filled.
     """
@@ -76,6 +77,7 @@ class Looked:
     true: np.ndarray
     predicted: np.ndarray
     scores: tuple[float, ...]
+    highest: float
     defect: bool
     pictures: tuple[bytes, bytes, bytes]
 
@@ -132,7 +134,8 @@ def _look(sample: Sample, predictor: Predictor) -> _Parts:
     looked = Looked(
         sample.name, dice(truth, prediction.mask), dice(truth, plain), *intersection_union(truth, prediction.mask),
         *intersection_union(truth, plain), np.count_nonzero(truth, axis=(0, 1)),
-        np.count_nonzero(prediction.mask, axis=(0, 1)), prediction.scores, prediction.verdict["defect"],
+        np.count_nonzero(prediction.mask, axis=(0, 1)), prediction.scores, float(prediction.probability.max()),
+        prediction.verdict["defect"],
         _pictures(image, truth, prediction.mask, spec.colors))
     true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
     suspects: list[Suspect] = []

@@ -27,6 +27,7 @@ from ..inference.predictor import Predictor
 from . import charts
 from .compare import compare_command
 from .evidence import Evidence, Looked, gather
+from .good_only import good_only
 from .repeat import repeat_commands
 
 __all__ = ["main", "report"]
@@ -75,6 +76,7 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
                                                      evidence.suspects[:MOST_SUSPECTS]],
         "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
         "run_folder": f"{paths.result.name}/", "counted": counted,
+        "data_uri": _data_uri, "good": good_only(run, dataset, predictor, evidence),
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 

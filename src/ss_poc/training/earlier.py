@@ -11,10 +11,11 @@ from typing import Any
 
 from ..core.config import ChosenConfig, TrainConfig
 from ..core.errors import ArtifactError, ConfigError
+from ..core.files import read_json
 from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample
 from ..data.facts import Survey
-from ..data.split import split_samples, together, valid_fraction_for, workpiece_of
+from ..data.split import SPLIT_FILE, split_samples, together, valid_fraction_for, workpiece_of
 from .recipe import CHOSEN, Choice
 
 __all__ = ["as_started", "like", "recipe_of", "run_of", "split_of", "survey_of"]
@@ -50,7 +51,8 @@ def like(config: TrainConfig, before: dict[str, Any]) -> TrainConfig:
 def split_of(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> dict[str, list[str]]:
     """Names of the images that train and that validate, as `{"train": [...], "valid": [...]}`.
 
-    Going on from a run on the same folder, its images stay where they were: what trained then must not validate now.
+    Going on from a run on the same folder, its images stay where they were: what trained then must not validate now. So
+    do those of a data set made of good photographs whose place is known.
     A new photograph that is a copy of a known one, or shows the workpiece of a known one, joins it.
 
     Args:
@@ -62,7 +64,8 @@ def split_of(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> d
         DataError: there are too few different images or workpieces.
     """
     same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
-    known = before["split"] if same else {}
+    made = Path(config.img_path) / SPLIT_FILE
+    known = before["split"] if same else read_json(made) if config.good_only and made.is_file() else {}
     split, new = _joined(together(dataset.samples, config.group or ""), known, config.group or "")
     unsplit = [sample for members in new for sample in members]
     if not known or len(new) >= 2:
