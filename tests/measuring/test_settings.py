@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from chessboard import write_chart
@@ -9,6 +11,9 @@ from chessboard import write_chart
 from ss_poc.core.errors import ConfigError
 from ss_poc.core.images import save_image
 from ss_poc.measuring.settings import read_rules
+from ss_poc.synthetic.steel import CLASSES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 RIGHT = """\
 region:
@@ -38,6 +43,12 @@ def test_a_whole_file_is_read(tmp_path):
     limits = found.classes["scratch"]
     assert (limits.length.warn, limits.length.reject, limits.edge.reject_below) == (3, 5, 1)
     assert limits.area.reject is None
+
+
+def test_the_example_of_the_docs_is_read_and_is_for_the_classes_of_the_demo():
+    found = read_rules(ROOT / "docs" / "rules.yaml")
+    assert set(found.classes) == set(CLASSES)
+    assert (ROOT / "docs" / "rules.yaml").read_text().partition("\n")[2] in (ROOT / "docs" / "line.md").read_text()
 
 
 def test_a_chart_tells_the_millimetres(tmp_path):

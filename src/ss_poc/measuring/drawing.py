@@ -38,14 +38,13 @@ def draw_judgement(image_rgb: np.ndarray, judged: Judgement) -> np.ndarray:
 
 
 def _write(canvas: np.ndarray, text: str, bbox: Sequence[int]) -> None:
-    """Write in white with a black edge: below an object, or above it where there is no room."""
+    """Write in white on black: below an object, or above it where there is no room."""
     height, width = canvas.shape[:2]
     scale = max(0.35, max(height, width) / 1500)
-    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x = max(0, min(bbox[0], width - text_width - 2))
     y = bbox[1] + bbox[3] + text_height + 3
-    if y > height - 2:
-        y = max(text_height + 1, bbox[1] - 4)
-    for color, thickness in ((BLACK, 3), (WHITE, 1)):
-        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color,
-                    max(1, round(thickness * scale * 2)) if thickness > 1 else 1, cv2.LINE_AA)
+    if y + below > height:
+        y = max(text_height + 1, bbox[1] - 2 - below)
+    cv2.rectangle(canvas, (x, y - text_height), (x + text_width, y + below - 1), BLACK, cv2.FILLED)
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, WHITE, 1, cv2.LINE_AA)
