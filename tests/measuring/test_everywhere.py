@@ -52,9 +52,9 @@ def service(work) -> Iterator[Asked]:
         yield found
 
 
-def predict(work: Path, output: str, *more: str, rules: str = "rules/press.yaml") -> Path:
+def predict(work: Path, output: str, *more: str, rules: str | None = "rules/press.yaml") -> Path:
     main([str(work / "photos"), "--img_dir_name", "tiny", "--result", str(work / "result"), "--engine", "onnxruntime",
-          "--output", str(work / output), "--rules", str(work / rules), *more])
+          "--output", str(work / output), *(["--rules", str(work / rules)] if rules else []), *more])
     return work / output
 
 
@@ -118,10 +118,23 @@ def test_shards_joined_are_what_one_run_writes_and_other_rules_are_refused(work)
         (work / "rules" / "other.yaml").unlink()
 
 
+def test_parts_of_an_earlier_version_are_joined(work):
+    predict(work, "earlier", "--shard", "1/1", rules=None)
+    path = work / "earlier" / "parts" / "part-00001-of-00001.parquet"
+    table = parquet.read_table(path).drop_columns(["judgement", "reasons", "measurements"])
+    about = json.loads(table.schema.metadata[b"ss_poc"])
+    del about["maker"]["judged_by"]
+    parquet.write_table(table.replace_schema_metadata({b"ss_poc": json.dumps(about)}), path)
+    assert main(["collect", str(work / "earlier")]) == 0
+    predict(work, "now", "--shard", "1/1", rules=None)
+    main(["collect", str(work / "now")])
+    for name in ("coco.json", "rle.csv"):
+        assert (work / "earlier" / name).read_bytes() == (work / "now" / name).read_bytes()
+
+
 def test_without_rules_nothing_is_judged(work, service):
     predict(work, "out")
-    main([str(work / "photos"), "--img_dir_name", "tiny", "--result", str(work / "result"), "--output",
-          str(work / "plain")])
+    predict(work, "plain", rules=None)
     assert not (work / "plain" / "verdicts.csv").exists()
     assert "verdict" not in json.loads((work / "plain" / "coco.json").read_text())["images"][0]
     table = parquet.read_table(work / "plain" / "predictions.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,22 @@ classes:
         assert expected in said, said
 
 
-@pytest.mark.parametrize(("text", "expected"), [("", "is empty"), ("- a", "holds a list; expected names with values")])
+@pytest.mark.parametrize(("text", "expected"), [
+    ("", "is empty"), ("- a", "holds a list; expected names with values"),
+    ("region: [[[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]]", "region[0] encloses nothing"),
+    ("region: [[[0.1, 0.1, 0.1], [0.5, 0.5], [0.9, 0.2]]]", "region[0] is no polygon")])
 def test_a_file_that_holds_no_rules_is_refused(tmp_path, text, expected):
     assert expected in errors(tmp_path, text)
+
+
+def test_rules_travel_to_other_processes_with_their_reference(tmp_path):
+    image = np.zeros((80, 120, 3), np.uint8)
+    image[:] = np.random.default_rng(0).integers(0, 255, (8, 12, 3)).repeat(10, axis=0).repeat(10, axis=1)
+    save_image(tmp_path / "part.png", image)
+    rules = read_rules(written(tmp_path, RIGHT + "align: {reference: part.png, inliers: 8}"))
+    there = pickle.loads(pickle.dumps(rules))
+    assert there.digest == rules.digest != read_rules(written(tmp_path, RIGHT)).digest
+    assert there.reference.find(image) == pytest.approx(np.eye(3), abs=1e-3)
 
 
 def test_the_digest_changes_with_what_is_judged_by(tmp_path):

@@ -27,7 +27,7 @@ class NotAlignedError(SegmentError):
     """A photograph on which the reference part is not found well enough."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """The photograph that regions were drawn on.
 

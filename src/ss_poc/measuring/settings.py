@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import cv2
+import numpy as np
 import yaml
 
 from ..core import yaml_settings as schema
@@ -18,6 +20,10 @@ from .chart import millimetres_of
 from .regions import Polygon
 
 __all__ = ["ClassLimits", "Limits", "PartRules", "part_rules", "read_rules"]
+
+
+# A polygon encloses at least this fraction of the photograph.
+LEAST_AREA = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,8 @@ def _polygon(reader: Reader, node: yaml.Node, place: str) -> Polygon | None:
         return None
     if len(corners) < 3 or any(len(corner) != 2 for corner in corners):
         reader.note(place, "is no polygon", "at least three corners [x, y], each from 0 to 1")
+    elif cv2.contourArea(np.array(corners, np.float32)) < LEAST_AREA:
+        reader.note(place, "encloses nothing", "corners that do not lie on one line")
     found: Polygon = corners
     return found
 
