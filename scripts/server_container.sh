@@ -31,6 +31,7 @@ launch() {
     rm -f "$state/served.json"
     collected=coco-annotator/datasets/collected
     set -- "$image"
+    if [ -n "${SS_POC_RULES:-}" ]; then set -- --mount "$(bind "$SS_POC_RULES" "$SS_POC_RULES" readonly)" "$@"; fi
     for setting in $(settings); do set -- -e "$setting" "$@"; done
     if [ -d coco-annotator/datasets ]; then # Label Studio asks it about photographs by their place in there
         set -- -e "SS_POC_LABEL_STUDIO_FILES=${SS_POC_LABEL_STUDIO_FILES:-/app/coco-annotator/datasets}" \

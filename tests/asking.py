@@ -12,7 +12,7 @@ import numpy as np
 
 from ss_poc.core.config import ServeConfig
 from ss_poc.core.model_spec import ModelSpec
-from ss_poc.inference.predictor import Prediction
+from ss_poc.inference.predictor import Prediction, Predictor
 from ss_poc.serving.app import application
 from ss_poc.serving.served import Served
 from ss_poc.serving.state import ServiceState
@@ -38,4 +38,12 @@ def state_in(folder: Path) -> ServiceState:
     found = ServiceState.of(ServeConfig(collect=2, collect_path=str(folder / "kept")))
     predictor = SimpleNamespace(spec=SPEC, predict=predict)
     found.served = Served(predictor, folder, {"samples": [{"name": "sample_1.png"}]}, found.config)
+    return found
+
+
+def judging_state(rules: Path, export: Path) -> ServiceState:
+    """A service with the model of a folder, and the part rules of another."""
+    found = ServiceState.of(ServeConfig(rules=str(rules)))
+    predictor = Predictor.load(export, export.parent / "valid" / "valid_post_grid.csv", engine="onnxruntime")
+    found.served = Served(predictor, export, {}, found.config)
     return found

@@ -1,6 +1,7 @@
 """The real service application with a stand-in for the model (bright pixels are scratches), as a process of its own.
 
     python line_service.py PORT FOLDER
+    python line_service.py PORT RULES EXPORT     (with a model of its own, and part rules)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Asked:
 
     port: int
     folder: Path
+    export: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -31,7 +33,8 @@ class Asked:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self.process = subprocess.Popen([sys.executable, __file__, str(self.port), str(self.folder)])
+        self.process = subprocess.Popen([sys.executable, __file__, str(self.port), str(self.folder),
+                                         *([str(self.export)] if self.export else [])])
         until = time.monotonic() + 60
         while True:
             try:
@@ -48,8 +51,8 @@ class Asked:
 
 
 @contextmanager
-def asked(port: int, folder: Path) -> Iterator[Asked]:
-    service = Asked(port, folder)
+def asked(port: int, folder: Path, export: Path | None = None) -> Iterator[Asked]:
+    service = Asked(port, folder, export)
     service.start()
     try:
         yield service
@@ -60,10 +63,13 @@ def asked(port: int, folder: Path) -> Iterator[Asked]:
 if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
     import uvicorn
-    from asking import state_in
+    from asking import judging_state, state_in
 
     from ss_poc.serving.app import application
 
-    state = state_in(Path(sys.argv[2]))
-    state.served.predictor.engine = "none"
+    if sys.argv[3:]:
+        state = judging_state(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        state = state_in(Path(sys.argv[2]))
+        state.served.predictor.engine = "none"
     uvicorn.run(application(state), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

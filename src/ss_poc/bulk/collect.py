@@ -1,4 +1,5 @@
-"""Parts joined into the files that a run without shards writes: COCO json, csv of run lengths, Parquet.
+"""Parts joined into the files that a run without shards writes: COCO json, csv of run lengths, Parquet; with part rules
+csv of verdicts and measurements too.
 
     python -m ss_poc.predict collect out
 """
@@ -6,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,14 +27,20 @@ __all__ = ["PARTS", "Joined", "collect"]
 
 PARTS = "parts"
 MOST_NAMED = 10
+OBJECT = ("area", "length", "width", "edge")
+MEASUREMENT_COLUMNS = ("image", "label", *OBJECT, "unit", "x", "y", "bbox_width", "bbox_height")
 
 
 @dataclass
 class Joined:
-    """What came out: photographs that were read, those of them with something marked, and those that were not read."""
+    """What came out: photographs that were read, those of them with something marked, and those that were not read.
+
+    With part rules, `judged` counts the verdicts.
+    """
 
     images: int = 0
     defects: int = 0
+    judged: Counter[str] = field(default_factory=Counter)
     unread: list[Unread] = field(default_factory=list)
 
 
@@ -52,15 +60,18 @@ def collect(store: Store, folder: str = PARTS) -> Joined:
     about = next(iter(parts.values()))
     maker = about.maker
     joined = Joined()
-    for rows in _once(store, parts, ["image", "annotation", "error"]):
+    for rows in _once(store, parts, ["image", "annotation", "error", "judgement"]):
         if rows[0]["error"] is not None:
             joined.unread.append(Unread(rows[0]["image"], rows[0]["error"]))
         else:
             joined.images += 1
             joined.defects += any(row["annotation"] is not None for row in rows)
+            joined.judged.update([rows[0]["judgement"]] if maker.judged_by else [])
     with store.writing("rle.csv") as path:
         write_csv(path, RLE_COLUMNS, ([row[name] for name in RLE_COLUMNS]
                                       for rows in _read(store, parts, [*RLE_COLUMNS, "error"]) for row in rows))
+    if maker.judged_by:
+        _write_judgements(store, parts)
     with store.writing("coco.json") as path:
         write_long_json(path, {"images": _images(store, parts),
                                "categories": categories(maker.category_ids, maker.labels, maker.colors),
@@ -129,15 +140,32 @@ def _read(store: Store, parts: Mapping[str, PartInfo], columns: list[str]) -> It
     return (rows for rows in merged(store, parts, columns) if rows[0]["error"] is None)
 
 
+def _write_judgements(store: Store, parts: Mapping[str, PartInfo]) -> None:
+    with store.writing("verdicts.csv") as path:
+        write_csv(path, ("image", "verdict", "reasons"), (
+            (rows[0]["image"], rows[0]["judgement"], "; ".join(json.loads(rows[0]["reasons"])))
+            for rows in _read(store, parts, ["image", "error", "judgement", "reasons"])))
+    with store.writing("measurements.csv") as path:
+        write_csv(path, MEASUREMENT_COLUMNS, (
+            (row["image"], of_class["label"], *(item[name] for name in OBJECT), of_class["unit"], *item["bbox"])
+            for rows in _read(store, parts, ["image", "error", "measurements"]) for row in rows if row["measurements"]
+            for of_class in [json.loads(row["measurements"])] for item in of_class["each"]))
+
+
 def _images(store: Store, parts: Mapping[str, PartInfo]) -> Iterator[dict[str, Any]]:
-    for number, rows in enumerate(_read(store, parts, ["image", "height", "width", "error"]), start=1):
-        yield {"id": number, "file_name": rows[0]["image"], "width": rows[0]["width"], "height": rows[0]["height"]}
+    columns = ["image", "height", "width", "error", "judgement", "reasons"]
+    for number, rows in enumerate(_read(store, parts, columns), start=1):
+        first = rows[0]
+        judged = {"verdict": first["judgement"], "reasons": json.loads(first["reasons"])} \
+            if first.get("judgement") else {}  # parts of earlier versions have no such column
+        yield {"id": number, "file_name": first["image"], "width": first["width"], "height": first["height"], **judged}
 
 
 def _annotations(store: Store, parts: Mapping[str, PartInfo]) -> Iterator[dict[str, Any]]:
     number = 0
-    for image, rows in enumerate(_read(store, parts, ["image", "annotation", "error"]), start=1):
+    for image, rows in enumerate(_read(store, parts, ["image", "annotation", "error", "measurements"]), start=1):
         for row in rows:
             if row["annotation"] is not None:
                 number += 1
-                yield {**json.loads(row["annotation"]), "id": number, "image_id": image}
+                measured = {"measurements": json.loads(row["measurements"])} if row.get("measurements") else {}
+                yield {**json.loads(row["annotation"]), "id": number, "image_id": image, **measured}

@@ -4,6 +4,7 @@
     python -m ss_poc.predict 'photos/*.jpg' --img_dir_name demo --model_name v_1 --output out --threshold 0.3
     python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1 --output out --shard 3/16
     python -m ss_poc.predict collect out
+    python -m ss_poc.predict photos/ --img_dir_name demo --model_name v_1 --rules rules.yaml
     python -m ss_poc.predict s3://bucket/photos --img_dir_name demo --output out --cluster ray --address auto
     python -m ss_poc.predict --rank unlabelled/ --img_dir_name demo --model_name v_1 --top 20
 """
@@ -26,6 +27,8 @@ from ..core.text_table import counted
 from ..inference.predictor import Predictor
 from ..inference.ranking import rank
 from ..inference.reading import Unread
+from ..measuring.named import check_labels
+from ..measuring.settings import read_rules
 from .collect import Joined, collect
 from .photographs import Photographs
 from .predict import Job, predict_shard, predict_whole
@@ -45,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                         examples=__doc__)
     paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
     if config.rank:
+        if config.rules:
+            raise ConfigError("rules and rank are set", "one of them",
+                              "photographs to label are not judged: drop --rules")
         if is_remote(config.images):
             raise ConfigError(f"images is {config.images}", "with rank, a folder of this machine",
                               "copy them to a disk")
@@ -57,7 +63,10 @@ def _predict(config: PredictConfig, paths: RunPaths) -> int:
     shard = shard_of(config.shard, config.shards, os.environ)
     store = Store(config.output or str(paths.prediction))
     predictor = Predictor.load(paths.export, paths.rules, engine=config.engine)
-    job = Job(predictor, Photographs.find(config.images), store, config.threshold, not config.no_overlays)
+    rules = read_rules(Path(config.rules)) if config.rules else None
+    if rules:
+        check_labels(rules, predictor.spec.labels, Path(str(config.rules)))
+    job = Job(predictor, Photographs.find(config.images), store, config.threshold, not config.no_overlays, rules)
     if config.shard or config.shards:
         with _ending_in_order():
             print(predict_shard(job, shard), flush=True)
@@ -88,8 +97,10 @@ def _collect(argv: Sequence[str]) -> int:
 
 
 def _joined(joined: Joined, store: Store) -> int:
-    print(f"{counted(joined.images, 'image')}, {joined.defects} with a defect, {len(joined.unread)} not read → {store}",
-          flush=True)
+    judged = "".join(f", {joined.judged[verdict]} {verdict}" for verdict in ("accept", "warn", "reject", "error")
+                     if joined.judged[verdict])
+    print(f"{counted(joined.images, 'image')}, {joined.defects} with a defect{judged}, {len(joined.unread)} not read "
+          f"→ {store}", flush=True)
     return _said(joined.unread)
 
 

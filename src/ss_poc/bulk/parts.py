@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from ..core.errors import ArtifactError
 from ..inference.predictor import Predictor
+from ..measuring.settings import PartRules
 from .photographs import in_order
 from .rows import SCHEMA, Row
 from .shards import Shard
@@ -48,6 +49,7 @@ class PartMaker:
         engine: that ran the graph.
         threshold: that replaced the rules' own, 0..1; None where none did.
         labels, colors, category_ids: one for each class.
+        judged_by: digest of the part rules; None where there were none.
     """
 
     model: str
@@ -58,15 +60,16 @@ class PartMaker:
     labels: tuple[str, ...]
     colors: tuple[str, ...]
     category_ids: tuple[int, ...]
+    judged_by: str | None = None
 
     @classmethod
-    def of(cls, predictor: Predictor, threshold: float | None) -> PartMaker:
+    def of(cls, predictor: Predictor, threshold: float | None, part_rules: PartRules | None = None) -> PartMaker:
         """Return what a model makes with a threshold for every class, or None for each rule's own."""
         spec = predictor.spec
         rules = [[str(value) for value in dataclasses.astuple(rule)] for rule in predictor.rules]
         digest = hashlib.blake2b(json.dumps([rules, predictor.floors]).encode(), digest_size=8).hexdigest()
         return cls(f"{spec.name} {spec.version}", spec.sha256, digest, predictor.engine, threshold, spec.labels,
-                   spec.colors, spec.category_ids)
+                   spec.colors, spec.category_ids, part_rules.digest if part_rules else None)
 
     def difference(self, other: PartMaker) -> str:
         """Return what is not the same, as words: "engine onnxruntime and openvino"; empty where all is."""

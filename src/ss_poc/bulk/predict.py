@@ -15,6 +15,9 @@ from ..core.images import encode_image
 from ..core.text_table import counted
 from ..inference.predictor import Prediction, Predictor
 from ..inference.reading import Read
+from ..measuring.drawing import draw_judgement
+from ..measuring.judge import Judgement
+from ..measuring.settings import PartRules
 from .collect import PARTS, Joined, collect
 from .growing import GrowingPart
 from .parts import PartInfo, PartMaker, part_name
@@ -42,6 +45,7 @@ class Job:
         store: to write to.
         threshold: probability in 0..1 for every class, or None for each rule's own.
         overlays: whether a picture of each photograph with what was found is written.
+        rules: by which parts are judged; None where they are not.
     """
 
     predictor: Predictor
@@ -49,6 +53,7 @@ class Job:
     store: Store
     threshold: float | None = None
     overlays: bool = True
+    rules: PartRules | None = None
 
     def here(self, names: Sequence[str]) -> Iterator[list[Row]]:
         """Predict photographs on this machine: the `Source` of a run without a cluster."""
@@ -56,10 +61,12 @@ class Job:
         flat = flat_names(self.photographs.names, suffixes=True) if self.overlays else {}
         for name in names:
             show = partial(self._draw, f"overlay/{flat[name]}.jpg") if self.overlays else None
-            yield predicted_rows(self.predictor, name, reader.read(name, levels), self.threshold, show)
+            yield predicted_rows(self.predictor, name, reader.read(name, levels), self.threshold, self.rules, show)
 
-    def _draw(self, name: str, read: Read, found: Prediction) -> None:
+    def _draw(self, name: str, read: Read, found: Prediction, judged: Judgement | None) -> None:
         drawn = draw_overlay(read.image_rgb, self.predictor.spec.colors, outlined=found.mask, filled=found.mask)
+        if judged:
+            drawn = draw_judgement(drawn, judged)
         with self.store.writing(name) as path:
             path.write_bytes(encode_image(drawn))
 
@@ -105,7 +112,7 @@ def predict_whole(job: Job, source: Source | None = None) -> Joined:
 def _grow(job: Job, shard: Shard, folder: str, source: Source, fresh: bool = False) -> int | None:
     """Predict what is left of a shard. The number of its photographs; None where it was finished."""
     names = [name for name in job.photographs.names if shard.holds(name)]
-    info = PartInfo(PartMaker.of(job.predictor, job.threshold), shard, len(job.photographs.names),
+    info = PartInfo(PartMaker.of(job.predictor, job.threshold, job.rules), shard, len(job.photographs.names),
                     job.photographs.digest)
     part = GrowingPart(job.store, folder, info, names, fresh)
     if part.finished:

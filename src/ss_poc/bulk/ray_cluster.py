@@ -20,6 +20,7 @@ from ..core.errors import ConfigError, EngineError
 from ..core.run import RunPaths
 from ..inference.predictor import Predictor
 from ..inference.reading import Unread, decoded
+from ..measuring.settings import PartRules
 from .predict import Job
 from .rows import SCHEMA, Row, error_rows, predicted_rows
 from .store import Store
@@ -84,7 +85,7 @@ class RayCluster:
             Actor, batch_size=TOGETHER, batch_format="pyarrow", num_cpus=cpus,
             compute=ray.data.ActorPoolStrategy(size=actors),
             fn_constructor_args=([ray.put(self._files)], self._rules, self._job.predictor.engine, cpus,
-                                 self._job.threshold, store.base))
+                                 self._job.threshold, store.base, self._job.rules))
         return found.iter_batches(batch_size=None, batch_format="pyarrow")
 
     def _actors(self) -> int:
@@ -106,10 +107,11 @@ class Actor:
         threads: of the engine.
         threshold: probability in 0..1 for every class, or None for each rule's own.
         base: the names of the photographs are relative to it.
+        part_rules: by which parts are judged; None where they are not.
     """
 
     def __init__(self, files: Sequence[Any], rules: str, engine: str, threads: int, threshold: float | None,
-                 base: str) -> None:
+                 base: str, part_rules: PartRules | None) -> None:
         import ray
 
         self._folder = tempfile.TemporaryDirectory(prefix="ss-poc-")
@@ -122,7 +124,7 @@ class Actor:
         if self._predictor.engine != engine:
             raise EngineError(f"a machine of the cluster cannot run {engine}: {'; '.join(self._predictor.refused)}",
                               "one engine for all photographs", "--engine onnxruntime runs everywhere")
-        self._threshold, self._base = threshold, base
+        self._threshold, self._base, self._part_rules = threshold, base, part_rules
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Predict photographs.
@@ -137,7 +139,7 @@ class Actor:
         for path, content in zip(batch["path"].to_pylist(), batch["bytes"], strict=True):
             name = path.removeprefix(self._base).lstrip("/")
             read = decoded(content.as_py(), name, self._predictor.spec.levels)
-            rows += predicted_rows(self._predictor, name, read, self._threshold)
+            rows += predicted_rows(self._predictor, name, read, self._threshold, self._part_rules)
         return pa.Table.from_pylist(rows, SCHEMA)
 
 

@@ -15,6 +15,8 @@ from ..core.bit_depth import range_warnings
 from ..core.model_spec import ModelSpec
 from ..inference.predictor import Prediction, Predictor
 from ..inference.reading import Read, Unread
+from ..measuring.judge import Found, Judgement, judge
+from ..measuring.settings import PartRules
 
 __all__ = ["SCHEMA", "Row", "error_rows", "predicted_rows", "rows_of"]
 
@@ -23,20 +25,24 @@ Row = dict[str, Any]
 # image: name. label: class; null where the photograph could not be read. height, width: in pixels, and counts: COCO's
 # compressed RLE of that size. score: highest probability of a marked pixel, 0..1. objects: json, a list of `score`,
 # `area` and `bbox`. verdict: whether the class makes the photograph a defective one. annotation: json, COCO's, without
-# its numbers; null where nothing is marked. error: why it could not be read, else null.
+# its numbers; null where nothing is marked. error: why it could not be read, else null. With part rules, else null:
+# judgement: accept, warn, reject or error, of the photograph; reasons: json, a list of them; measurements: json, of the
+# class, see `measuring.judge`; null where it is not in the region.
 SCHEMA = pa.schema([
     ("image", pa.string()), ("label", pa.string()), ("height", pa.int32()), ("width", pa.int32()),
     ("counts", pa.string()), ("score", pa.float64()), ("objects", pa.string()), ("verdict", pa.bool_()),
-    ("annotation", pa.string()), ("error", pa.string())])
+    ("annotation", pa.string()), ("error", pa.string()), ("judgement", pa.string()), ("reasons", pa.string()),
+    ("measurements", pa.string())])
 
 
-def rows_of(name: str, found: Prediction, spec: ModelSpec) -> list[Row]:
+def rows_of(name: str, found: Prediction, spec: ModelSpec, judged: Judgement | None = None) -> list[Row]:
     """Return the rows of a photograph, in the order of the classes.
 
     Args:
         name: of the photograph.
         found: on it.
         spec: of the model.
+        judged: what part rules say of it; None without rules.
     """
     height, width = found.mask.shape[:2]
     objects: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -44,9 +50,12 @@ def rows_of(name: str, found: Prediction, spec: ModelSpec) -> list[Row]:
         objects[item["label"]].append({key: value for key, value in item.items() if key != "label"})
     annotations = {item["category_id"]: json.dumps(item) for item in found.coco_annotations(spec.category_ids, 0)}
     defects = found.verdict["labels"]
+    measured = {item["label"]: json.dumps(item) for item in judged.measurements} if judged else {}
+    decided = {"judgement": judged.verdict, "reasons": json.dumps(judged.reasons)} if judged else \
+        {"judgement": None, "reasons": None}
     return [{"image": name, "label": label, "height": height, "width": width, "counts": rle["counts"], "score": score,
              "objects": json.dumps(objects[label]), "verdict": label in defects,
-             "annotation": annotations.get(category), "error": None}
+             "annotation": annotations.get(category), "error": None, **decided, "measurements": measured.get(label)}
             for label, category, rle, score in zip(spec.labels, spec.category_ids, found.rles, found.scores,
                                                    strict=True)]
 
@@ -57,7 +66,8 @@ def error_rows(unread: Unread) -> list[Row]:
 
 
 def predicted_rows(predictor: Predictor, name: str, read: Read | Unread, threshold: float | None,
-                   show: Callable[[Read, Prediction], None] | None = None) -> list[Row]:
+                   rules: PartRules | None = None,
+                   show: Callable[[Read, Prediction, Judgement | None], None] | None = None) -> list[Row]:
     """Return the rows of a photograph, whether it could be read or not; what is odd about it goes to stderr.
 
     Args:
@@ -65,13 +75,16 @@ def predicted_rows(predictor: Predictor, name: str, read: Read | Unread, thresho
         name: of the photograph.
         read: what came of reading it.
         threshold: probability in 0..1 for every class, or None for each rule's own.
-        show: gets the photograph and what was found on it, if it could be read.
+        rules: by which the part is judged, if there are some.
+        show: gets the photograph, what was found on it and how it was judged, if it could be read.
     """
     if isinstance(read, Unread):
         return error_rows(read)
     for warning in range_warnings(read.values, predictor.spec.levels):
         tqdm.write(f"note: {name}: {warning}", sys.stderr)
     found = predictor.predict(read.image_rgb, threshold)
+    judged = judge(Found(found.labels, found.rles, found.verdict["labels"]), rules, lambda: read.image_rgb) \
+        if rules else None
     if show:
-        show(read, found)
-    return rows_of(name, found, predictor.spec)
+        show(read, found, judged)
+    return rows_of(name, found, predictor.spec, judged)

@@ -260,6 +260,8 @@ class PredictConfig(RunConfig):
     top: int = setting(20, "with rank: photographs to propose labels for", least=1)
     engine: str | None = setting(None, "engine to try first", choices=SERVING_ENGINES, unset="the fastest that passed")
     no_overlays: bool = setting(False, "write no pictures of what was found")
+    rules: str | None = setting(None, "yaml of part rules: photographs are measured, and accepted or rejected",
+                                unset="none")
     shard: str | None = setting(None, "only this shard of the photographs, such as 3/16", unset="all photographs")
     shards: int | None = setting(None, "number of shards, where Kubernetes (JOB_COMPLETION_INDEX) or Slurm "
                                        "(SLURM_ARRAY_TASK_ID) says which of them this is", least=1, most=99_999,
@@ -304,6 +306,7 @@ class ServeConfig:
     collect: int = setting(0, "number of least certain images to keep of a day", least=0, variable="COLLECT")
     collect_days: int = setting(30, "days they are kept", least=1)
     collect_path: str = setting("collected", "folder they are kept in")
+    rules: str | None = setting(None, "folder of part rules, <name>.yaml each, for /predict?rules=<name>", unset="none")
     label_studio_url: str | None = setting(None, "Label Studio's address, where its ML backend may fetch images")
     label_studio_token: str | None = setting(None, "access token of Label Studio")
     label_studio_files: str | None = setting(None, "folder that Label Studio serves as local files")

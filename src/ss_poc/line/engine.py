@@ -26,7 +26,7 @@ from .pictures import keep_picture
 from .service import Service, StoppedError, UnreadableError
 from .settings import LineSettings
 from .sources.photograph import Photograph, Source
-from .verdict import found_in_answer, judge
+from .verdict import decide
 
 __all__ = ["Line", "Progress"]
 
@@ -130,7 +130,7 @@ class Line:
         if self._insist("archive, reading", lambda: self.archive.knows(key)):
             return None
         try:
-            values = self._judged(self.service.ask(photograph.data, key[:32]))
+            values = self._judged(self.service.ask(photograph.data, key[:32]), photograph.data)
         except UnreadableError as error:
             time.sleep(0.2)  # a file that somebody still writes changes
             if photograph.changed():
@@ -144,13 +144,12 @@ class Line:
                     part=photograph.part, lot=photograph.lot, taken_ms=photograph.taken_ms, milliseconds=milliseconds,
                     picture=picture, picture_bytes=size, stamp=photograph.stamp, **values)
 
-    @staticmethod
-    def _judged(answer: dict[str, Any]) -> dict[str, Any]:
-        judged, model = judge(answer), answer["model"]
+    def _judged(self, answer: dict[str, Any], data: bytes) -> dict[str, Any]:
+        judged, model = decide(answer, self.settings.rules, data), answer["model"]
         regions = {"size": answer["rle"][0]["size"] if answer["rle"] else [0, 0], "labels": answer["labels"],
                    "colors": answer["colors"], "rle": [rle["counts"] for rle in answer["rle"]]}
         return {"verdict": judged.verdict, "reasons": judged.reasons, "measurements": judged.measurements,
-                "found": found_in_answer(answer), "regions": regions, "model": str(model.get("name", "")),
+                "found": judged.found, "regions": regions, "model": str(model.get("name", "")),
                 "version": str(model.get("version", ""))}
 
     def _collect(self) -> None:

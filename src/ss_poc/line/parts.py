@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["VERDICTS", "Part", "identify", "part_and_lot", "storable", "when"]
 
-# "error": nothing could be decided, because the photograph cannot be read.
+# "error": nothing could be decided, because the photograph cannot be read or the rules do not fit it.
 VERDICTS = ("accept", "warn", "reject", "error")
 
 

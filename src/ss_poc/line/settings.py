@@ -11,10 +11,11 @@ from pathlib import Path
 
 import yaml
 
+from ..core import yaml_settings as schema
 from ..core.errors import ConfigError
-from . import schema
+from ..core.yaml_settings import Reader, entry, read_yaml
+from ..measuring.settings import PartRules, part_rules
 from .parts import VERDICTS
-from .schema import Reader, entry, read_yaml
 
 __all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "ServiceSettings", "SourceSettings", "read_settings",
            "state_of"]
@@ -198,6 +199,7 @@ class LineSettings:
     state: Path = entry(schema.path, "folder of what the line itself keeps")
     service: ServiceSettings = entry(schema.block(ServiceSettings), "the service", ServiceSettings())
     sources: tuple[SourceSettings, ...] = entry(schema.blocks(SOURCES), "a list of at least one source")
+    rules: PartRules | None = entry(part_rules, "by what parts are judged, or the file that says it", None)
     archive: ArchiveSettings = entry(schema.block(ArchiveSettings), "the archive", ArchiveSettings())
     sinks: tuple[SinkSettings, ...] = entry(schema.blocks(SINKS), "a list of sinks", ())
     alarms: AlarmSettings = entry(schema.block(AlarmSettings), "when the sinks are warned", AlarmSettings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ MOST_CLASSES = 255
 
 
 def answer(prediction: Prediction, predictor: Predictor, name: str, started: float,
-           warnings: Sequence[str] = ()) -> dict[str, Any]:
+           warnings: Sequence[str] = (), judged: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Build the JSON answer to one image.
 
     Args:
@@ -30,10 +30,11 @@ def answer(prediction: Prediction, predictor: Predictor, name: str, started: flo
         name: file name of the image, for the COCO document in the answer.
         started: `time.perf_counter()`, in seconds, when the request came.
         warnings: what is odd about the image's values.
+        judged: what part rules say, where the request names some.
 
     Returns:
         `rle` (one COCO compressed RLE a class), `labels`, `colors`, `objects`, `verdict`, `coco`, `model` and
-        `milliseconds`, and `warnings` where there are any; `/openapi.json` describes each.
+        `milliseconds`, and `rules` and `warnings` where there are any; `/openapi.json` describes each.
     """
     spec = predictor.spec
     return {
@@ -41,7 +42,7 @@ def answer(prediction: Prediction, predictor: Predictor, name: str, started: flo
         "verdict": prediction.verdict, "coco": coco(prediction, predictor, name),
         "model": {"name": spec.name, "version": spec.version},
         "milliseconds": round((time.perf_counter() - started) * 1000, 1),
-        **({"warnings": warnings} if warnings else {}),
+        **({"rules": judged} if judged else {}), **({"warnings": warnings} if warnings else {}),
     }
 
 

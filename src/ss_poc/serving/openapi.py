@@ -17,6 +17,19 @@ RLE = {"type": "object", "required": ["size", "counts"], "properties": {
              "description": "height and width"}, "counts": {"type": "string"}}}
 COCO = {"type": "object", "required": ["images", "categories", "annotations"], "properties": {
     name: {"type": "array", "items": {"type": "object"}} for name in ("images", "categories", "annotations")}}
+NUMBER, TEXT = {"type": "number"}, {"type": "string"}
+JUDGED = {"type": "object", "description": "with rules=NAME: what these part rules say",
+          "required": ["name", "verdict", "reasons", "measurements"], "properties": {
+              "name": TEXT, "verdict": {"type": "string", "enum": ["accept", "warn", "reject", "error"]},
+              "reasons": {"type": "array", "items": TEXT},
+              "measurements": {"type": "array", "description": "of each class that is in the region", "items": {
+                  "type": "object", "properties": {
+                      "label": TEXT, "objects": {"type": "integer"}, "area": NUMBER, "length": NUMBER,
+                      "unit": {"type": "string", "enum": ["mm", "px"], "description": "an area is in its square"},
+                      "each": {"type": "array", "description": "the largest objects, at most 100", "items": {
+                          "type": "object", "properties": {
+                              "area": NUMBER, "length": NUMBER, "width": NUMBER, "edge": NUMBER,
+                              "bbox": {"type": "array", "items": {"type": "integer"}}}}}}}}}}
 ANSWER = {"type": "object",
           "required": ["rle", "labels", "colors", "objects", "verdict", "coco", "model", "milliseconds"],
           "properties": {
@@ -32,6 +45,7 @@ ANSWER = {"type": "object",
               "model": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}}},
               "maps": {"type": "array", "items": {"type": "string"},
                        "description": "with maps=1: probability of each class as a grey PNG in base64"},
+              "rules": JUDGED,
               "milliseconds": {"type": "number"},
               "warnings": {"type": "array", "items": {"type": "string"},
                            "description": "where an image of 16 bits does not suit the camera of the training"}}}
@@ -54,6 +68,9 @@ FILE = {"type": "string", "format": "binary"}
 THRESHOLD = {"name": "threshold", "in": "query", "required": False,
              "description": "used instead of every class' own",
              "schema": {"type": "number", "minimum": 0, "maximum": 1}}
+RULES = {"name": "rules", "in": "query", "required": False, "schema": {"type": "string"},
+         "description": "name of part rules in the folder SS_POC_RULES, which /info tells: the part is measured and "
+                        "judged (format=json)"}
 REFUSALS = _refusals(400, 401, 408, 413, 415, 422, 503, 504)
 
 PREDICT: dict[str, Any] = {
@@ -69,7 +86,7 @@ PREDICT: dict[str, Any] = {
          "schema": {"type": "string", "enum": ["json", "png", "heat", "mask", "coco"], "default": "json"}},
         {"name": "maps", "in": "query", "required": False, "description": "1: with probability maps",
          "schema": {"type": "integer", "enum": [0, 1], "default": 0}},
-        THRESHOLD],
+        THRESHOLD, RULES],
     "responses": {"200": {"description": "what was found", "content": {
         "application/json": {"schema": {"anyOf": [ANSWER, COCO]}}, "image/png": {"schema": FILE}}}, **REFUSALS},
 }
@@ -79,7 +96,7 @@ BATCH: dict[str, Any] = {
         "image": {"type": "array", "items": FILE, "minItems": 1}}}),
     "parameters": [
         {"name": "format", "in": "query", "required": False,
-         "schema": {"type": "string", "enum": ["json", "coco"], "default": "json"}}, THRESHOLD],
+         "schema": {"type": "string", "enum": ["json", "coco"], "default": "json"}}, THRESHOLD, RULES],
     "responses": {"200": {"description": "an answer each, with its status", "content": {"application/json": {"schema": {
         "type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": {
             "type": "object", "required": ["name", "status"], "properties": {

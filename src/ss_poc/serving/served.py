@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.config import ServeConfig
+from ..core.errors import ConfigError
 from ..inference.appearance import measure
 from ..inference.predictor import Prediction, Predictor
+from ..measuring.named import read_folder
+from ..measuring.settings import PartRules
 from .collector import Collector, ReceivedImage
 from .drift import Drift
 from .memory import room_for
@@ -26,13 +29,18 @@ class Served:
         card: what is told of the model: scores, and the reference of the training images.
         config: of the service.
 
+    Attributes:
+        rules: part rules that requests may name.
+
     Raises:
         ArtifactError: the reference of the training images is damaged.
+        ConfigError: there is something wrong with the part rules, or they are for another model.
     """
 
     def __init__(self, predictor: Predictor, folder: Path, card: Mapping[str, Any], config: ServeConfig) -> None:
         self.predictor, self.folder, self.card = predictor, folder, card
         self.drift = Drift(card.get("reference") or {})
+        self.rules = _part_rules(config.rules, predictor.spec.labels) if config.rules else {}
         self.room = room_for(predictor.spec, config)
         self.collector = Collector(Path(config.collect_path), predictor.spec, config.collect, config.collect_days,
                                    self.room.large) if config.collect else None
@@ -55,3 +63,10 @@ class Served:
         self.drift.add(measured)
         if self.collector:
             self.collector.offer(image, prediction, 1 - measured["confidence"])
+
+
+def _part_rules(folder: str, labels: Sequence[str]) -> dict[str, PartRules]:
+    if not Path(folder).is_absolute():
+        raise ConfigError(f"SS_POC_RULES is {folder!r}", "a path that begins with /",
+                          "workers run in the folder of their model: name the whole path")
+    return read_folder(Path(folder), labels)

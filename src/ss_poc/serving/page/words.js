@@ -15,6 +15,8 @@ const WORDS = {
     pixels: "px", whole: "the whole image", nocamera: "The camera cannot be used", hint_none: "nothing",
     "drift-title": "Do photographs still look as in training?", "drift-few": "too few photographs yet",
     "drift-same": "as in training", "drift-shifted": "looks different", seen: "seen", expected_bars: "training",
+    regions: "Region of a part", "regions-note": "For part rules (rules.yaml, or rules: of line.yaml): choose, then click the corners on the photograph.",
+    "draw-region": "Region", "draw-ignore": "Ignore", undo: "Undo", copy: "Copy yaml", copied: "Copied",
     brightness: "Brightness", contrast: "Contrast", sharpness: "Sharpness", highest_score: "Highest score",
     confidence: "Confidence", back: "Back", "drift-note": "The last photographs received: {n}. A bar is the fraction of "
       + "photographs in a tenth of the training range. Population stability index (PSI): up to 0.1 is noise, above 0.25 "
@@ -35,6 +37,8 @@ const WORDS = {
     pixels: "px", whole: "이미지 전체", nocamera: "카메라를 쓸 수 없습니다", hint_none: "없음",
     "drift-title": "사진이 아직 학습 때와 같습니까?", "drift-few": "사진이 아직 적습니다",
     "drift-same": "학습 때와 같음", "drift-shifted": "달라졌음", seen: "최근", expected_bars: "학습",
+    regions: "부품의 영역", "regions-note": "부품 규칙(rules.yaml 또는 line.yaml의 rules:)에 씁니다. 종류를 고른 뒤 사진에서 꼭짓점을 누르세요.",
+    "draw-region": "검사 영역", "draw-ignore": "무시할 영역", undo: "되돌리기", copy: "yaml 복사", copied: "복사했습니다",
     brightness: "밝기", contrast: "대비", sharpness: "선명도", highest_score: "최고 점수",
     confidence: "확신도", back: "돌아가기", "drift-note": "최근에 받은 사진 {n}장입니다. 막대는 학습 범위의 10분의 1 구간마다 "
       + "들어간 사진의 비율입니다. 모집단 안정성 지수(PSI): 0.1까지는 우연, 0.25를 넘으면 조명, 렌즈, 카메라, 제품 가운데 무언가 바뀐 것입니다.",

@@ -26,6 +26,7 @@ async def info(request: Request) -> dict[str, Any]:
             "size_hw": spec.size_hw, "scale": spec.scale, "network": spec.network, "engine": served.predictor.engine,
             "engines_refused": served.predictor.refused, "scores": served.card.get("scores", {}),
             "thresholds": [rule.proba for rule in served.predictor.rules], "samples": served.samples,
+            "rules": list(served.rules),
             "limits": {"bytes": config.max_bytes, "pixels": state.max_pixels, "images": config.max_images,
                        "bytes_a_pixel": served.room.bytes_a_pixel}}
 

@@ -18,6 +18,7 @@ from ...core.images import OpenedImage, encode_image
 from ...core.levels import Levels
 from ...core.refine import resize_probability
 from ...inference.predictor import Prediction
+from ...measuring.judge import Found, judge
 from ..answers import answer, coco, json_response, label_map, probability_maps
 from ..collector import ReceivedImage
 from ..openapi import BATCH, PREDICT
@@ -33,18 +34,19 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class _Query:
-    """What the address asks for: the answer's format, a threshold in place of the model's own, probability maps."""
+    """What the address asks for: format, a threshold in place of the model's own, probability maps, part rules."""
 
     format: str
     threshold: float | None
     maps: bool
+    rules: str | None
 
 
 @router.post("/predict", openapi_extra=PREDICT, response_class=Response)
 async def predict(request: Request) -> Response:
     """Segment one image."""
     started, state = time.perf_counter(), state_of(request)
-    query = _read_query(request)
+    query = _read_query(request, state)
     state.gate.check()
     with state.gate.holding() as count:
         upload = await _read_image(request, state, count)
@@ -55,7 +57,8 @@ async def predict(request: Request) -> Response:
 @router.post("/predict_batch", openapi_extra=BATCH, response_class=Response)
 async def predict_batch(request: Request) -> Response:
     """Segment several images; one that is broken does not fail the others."""
-    state, query = state_of(request), _read_query(request)
+    state = state_of(request)
+    query = _read_query(request, state)
     if query.format not in ("json", "coco"):
         raise RequestError(f"format is {query.format!r}", "json or coco, which can hold several answers")
     state.gate.check()
@@ -69,7 +72,7 @@ async def predict_batch(request: Request) -> Response:
         return json_response({"results": await state.gate.run(work, state.config.timeout)})
 
 
-def _read_query(request: Request) -> _Query:
+def _read_query(request: Request, state: ServiceState) -> _Query:
     accepts_picture = request.headers.get("accept", "").startswith("image/png")
     kind = request.query_params.get("format", "png" if accepts_picture else "json")
     if kind not in FORMATS:
@@ -77,7 +80,13 @@ def _read_query(request: Request) -> _Query:
     maps = request.query_params.get("maps", "0")
     if maps not in ("0", "1"):
         raise RequestError(f"maps is {maps!r}", "0 or 1")
-    return _Query(kind, _threshold(request.query_params.get("threshold")), maps == "1")
+    rules = request.query_params.get("rules")
+    if rules is not None and kind != "json":
+        raise RequestError(f"rules are asked for with format={kind}", "format=json, which tells what was measured")
+    if rules is not None and rules not in state.model.rules:
+        raise RequestError(f"there are no rules {rules[:100]!r}", "one of " + (", ".join(state.model.rules) or "none"),
+                           "put them into the folder that SS_POC_RULES names, and start the service again")
+    return _Query(kind, _threshold(request.query_params.get("threshold")), maps == "1", rules)
 
 
 def _threshold(text: str | None) -> float | None:
@@ -153,7 +162,11 @@ def _body(state: ServiceState, image: ReceivedImage, prediction: Prediction, nam
           started: float) -> dict[str, Any]:
     if query.format == "coco":
         return coco(prediction, state.model.predictor, name)
-    return answer(prediction, state.model.predictor, name, started, image.warnings)
+    judged = None
+    if query.rules is not None:
+        found = Found(state.model.predictor.spec.labels, prediction.rles, prediction.verdict["labels"])
+        judged = {"name": query.rules, **judge(found, state.model.rules[query.rules], lambda: image.rgb).told()}
+    return answer(prediction, state.model.predictor, name, started, image.warnings, judged)
 
 
 def _respond_each(state: ServiceState, note: RequestNote, files: list[Upload], query: _Query) -> list[dict[str, Any]]:

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ..core.errors import ConfigError
+from .errors import ConfigError
 
-__all__ = ["Reader", "address", "block", "blocks", "choice", "entry", "file", "folder", "number", "path", "pattern",
-           "read_yaml", "secret", "switch", "text", "url", "whole", "words"]
+__all__ = ["Reader", "address", "block", "blocks", "choice", "each", "entry", "file", "folder", "named", "number",
+           "path", "pattern", "read_yaml", "secret", "switch", "text", "url", "whole", "words"]
 
 T = TypeVar("T")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -156,8 +156,8 @@ def read_yaml(cls: type[T], source: Path, together: Callable[[T, Reader], None],
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is no yaml: {error}", "yaml") from None
     if node is None:
-        raise ConfigError(f"{source} is empty", "the settings of a line")
-    found = reader.value(block(cls), node, "")
+        raise ConfigError(f"{source} is empty", MAPPING)
+    found: T = reader.value(block(cls), node, "")
     if found is not None:
         together(found, reader)
     if reader.problems:
@@ -184,16 +184,36 @@ def blocks(kinds: Mapping[str, type]) -> Read:
         kind = reader.value(choice(*kinds), given[0], f"{place}.type")
         return reader.mapping(kinds[kind], node, place, passed=("type",)) if kind else None
 
-    def read(reader: Reader, node: yaml.Node, place: str) -> tuple[Any, ...]:
-        return tuple(reader.value(one, child, f"{place}[{index}]") for index, child in enumerate(_items(node)))
+    return each(one)
+
+
+def named(cls: type) -> Read:
+    """Names of the user's own, each with a block that `cls` declares."""
+
+    def read(reader: Reader, node: yaml.Node, place: str) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise _Wrong(f"holds {_kind(node)}", MAPPING)
+        found: dict[str, Any] = {}
+        for key, child in node.value:
+            name = str(key.value)
+            value = reader.value(block(cls), child, f"{place}.{name}")
+            if name in found:
+                reader.note(f"{place}.{name}", "is there twice", "one of them")
+            found[name] = value
+        return found
 
     return read
 
 
+def each(read: Read) -> Read:
+    """A list, whose items are all read alike."""
+    return lambda reader, node, place: tuple(reader.value(read, child, f"{place}[{index}]")
+                                             for index, child in enumerate(_items(node)))
+
+
 def words(*names: str) -> Read:
     """A list of some of these names."""
-    return lambda reader, node, place: tuple(reader.value(choice(*names), child, f"{place}[{index}]")
-                                             for index, child in enumerate(_items(node)))
+    return each(choice(*names))
 
 
 def _items(node: yaml.Node) -> list[yaml.Node]:
