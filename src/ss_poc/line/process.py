@@ -19,6 +19,7 @@ from ..core.files import remove_leftovers, write_json
 from .alarms import Alarms
 from .archive import Archive, ArchiveError
 from .engine import Line
+from .parts import Part
 from .service import Service
 from .settings import FolderSource, HttpTrigger, LineSettings, VideoSource
 from .sinks.make import make_deliveries
@@ -26,6 +27,8 @@ from .sources.folder import WatchedFolder
 from .sources.http_trigger import HttpTriggered
 from .sources.photograph import Source
 from .sources.video import Video
+from .web.news import News
+from .web.page import Page
 
 __all__ = ["run_line", "status_of"]
 
@@ -37,7 +40,7 @@ def run_line(settings: LineSettings) -> None:
     """Run a line until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: the line runs already.
+        ConfigError: the line runs already, or a port is taken.
         ArtifactError: the archive cannot be opened.
     """
     _start_logging()
@@ -46,16 +49,24 @@ def run_line(settings: LineSettings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with _alone(settings.state):
         remove_leftovers(settings.pictures)
-        archive = Archive(settings.archive_url, settings.line)
+        archive, news = Archive(settings.archive_url, settings.line), News()
+        page = Page(settings, archive.engine, news) if settings.page else None
         service = Service(settings.service, stopping)
         alarms = Alarms(settings.alarms, settings.line, service)
+
+        def watch(part: Part) -> None:
+            alarms.see(part)
+            news.tell()
+
         line = Line(settings, archive, service, _sources(settings, archive),
-                    make_deliveries(settings.sinks, settings.line, settings.state / "outbox"), stopping, alarms.see)
+                    make_deliveries(settings.sinks, settings.line, settings.state / "outbox"), stopping, watch)
         try:
             line.start()
             LOG.info("line %s runs", settings.line)
             _look_after(line, alarms, stopping)
         finally:
+            if page:
+                page.stop()
             line.stop()
             service.close()
             archive.close()

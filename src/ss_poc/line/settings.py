@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,8 +17,8 @@ from . import schema
 from .parts import VERDICTS
 from .schema import Reader, entry, read_yaml
 
-__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "ServiceSettings", "SourceSettings", "read_settings",
-           "state_of"]
+__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "PageSettings", "ServiceSettings", "SourceSettings",
+           "read_settings", "state_of"]
 
 NAME = schema.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", "letters, digits, '.', '_' and '-', at most 50 of them")
 PORT = schema.whole(1, 65_535)
@@ -191,6 +192,16 @@ class AlarmSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """The page `/line`."""
+
+    host: str = entry(schema.text(), "address to listen on", "127.0.0.1")
+    port: int = entry(PORT, "port to listen on", 8896)
+    token: str = entry(schema.secret, "what who opens it must know", "")
+    collected: Path | None = entry(schema.path, "folder that photographs go to for labelling", None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LineSettings:
     """A whole line."""
 
@@ -201,6 +212,12 @@ class LineSettings:
     archive: ArchiveSettings = entry(schema.block(ArchiveSettings), "the archive", ArchiveSettings())
     sinks: tuple[SinkSettings, ...] = entry(schema.blocks(SINKS), "a list of sinks", ())
     alarms: AlarmSettings = entry(schema.block(AlarmSettings), "when the sinks are warned", AlarmSettings())
+    page: PageSettings | None = entry(schema.block(PageSettings), "the page /line", None)
+
+    @property
+    def collected(self) -> Path:
+        """Where photographs go for labelling: into the state's folder, unless the yaml names a data set's."""
+        return (self.page.collected if self.page else None) or self.state / "collected"
 
     @property
     def archive_url(self) -> str:
@@ -246,10 +263,7 @@ def _together(settings: LineSettings, reader: Reader) -> None:
     for index, source in enumerate(settings.sources):
         if isinstance(source, HttpTrigger) and source.camera and source.camera not in cameras:
             reader.note(f"sources[{index}].camera", f"is {source.camera!r}", "the name of a video source")
-    ports = [sink.port if isinstance(sink, ServerSink) else None for sink in settings.sinks]
-    for index, port in enumerate(ports):
-        if port is not None and port in ports[:index]:
-            reader.note(f"sinks[{index}].port", f"is {port}, as another's", "a port of its own")
+    _ports_differ(settings, reader)
     if settings.alarms.rejects > settings.alarms.of:
         reader.note("alarms.rejects", f"is {settings.alarms.rejects} of {settings.alarms.of} parts", "at most that")
     for index, source in enumerate(settings.sources):
@@ -259,6 +273,18 @@ def _together(settings: LineSettings, reader: Reader) -> None:
     for index, source in enumerate(settings.sources):
         if isinstance(source, FolderSource) and folders[source.path.resolve()] > 1:
             reader.note(f"sources[{index}].path", "is watched by another source too", "a folder for each source")
+
+
+def _ports_differ(settings: LineSettings, reader: Reader) -> None:
+    listening: list[tuple[str, Any]] = [("page", settings.page)]
+    listening += [(f"sources[{index}]", source) for index, source in enumerate(settings.sources)]
+    listening += [(f"sinks[{index}]", sink) for index, sink in enumerate(settings.sinks)]
+    taken: set[int] = set()
+    for place, block in listening:
+        if isinstance(block, (PageSettings, HttpTrigger, ServerSink)):
+            if block.port in taken:
+                reader.note(f"{place}.port", f"is {block.port}, as another's", "a port of its own")
+            taken.add(block.port)
 
 
 def _check_folder(source: FolderSource, place: str, reader: Reader) -> None:
