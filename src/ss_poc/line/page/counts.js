@@ -4,7 +4,7 @@ import { word } from "../../page/words.js";
 import { $, COLORS, VERDICTS, drawn, element } from "./dom.js";
 
 const HOUR = 3600000, HOURS = 24;
-const WIDTH = 480, HEIGHT = 130, FOOT = 18;
+const WIDTH = 560, HEIGHT = 120, FOOT = 18;
 let day = null, hours = null;
 
 /** Ask for the counts, and show them. */
@@ -45,7 +45,7 @@ function trend() {
   const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + FOOT + 12}`, role: "img", "aria-label": word("by-hour") });
   const top = Math.max(1, ...hours.found.map((hour) => hour.parts)), step = WIDTH / HOURS;
   svg.append(drawn("line", { x1: 0, x2: WIDTH, y1: HEIGHT + 12, y2: HEIGHT + 12, stroke: "#dde4ee" }),
-    drawn("text", { x: 0, y: 9, "font-size": 10, fill: "#5b6b82" }, top.toLocaleString()));
+    drawn("text", { x: 0, y: 10, "font-size": 12, fill: "#5b6b82" }, top.toLocaleString()));
   for (const hour of hours.found) {
     const index = (hour.from_ms - hours.first) / HOUR;
     if (index < 0 || index >= HOURS) continue; // a clock that was set
@@ -59,8 +59,8 @@ function trend() {
     }
     svg.append(group);
   }
-  for (let index = 0; index < HOURS; index += 6) svg.append(drawn("text", { x: index * step, y: HEIGHT + 26, "font-size": 11, fill: "#5b6b82" }, clock(hours.first + index * HOUR)));
+  for (let index = 0; index < HOURS; index += 6) svg.append(drawn("text", { x: index * step, y: HEIGHT + 26, "font-size": 12, fill: "#5b6b82" }, clock(hours.first + index * HOUR)));
   return svg;
 }
 
-const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -16,8 +16,8 @@ export function drawn(tag, values, text = "") {
   return made;
 }
 
-export const time = (milliseconds) => new Date(milliseconds).toLocaleString(document.documentElement.lang,
-  { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const time = (milliseconds) => new Date(milliseconds).toLocaleString("sv",
+  { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 export const pill = (verdict) => element("span", word(verdict), { className: `pill ${VERDICTS.includes(verdict) ? verdict : ""}` });
 

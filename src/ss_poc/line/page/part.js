@@ -54,14 +54,13 @@ export function showPart() {
     name: part.name, model: `${part.model.name} ${part.model.version}`.trim() || "–", milliseconds: `${Math.round(part.milliseconds).toLocaleString()} ms` };
   $("#facts").replaceChildren(...Object.entries(facts).flatMap(([key, text]) => [element("dt", word(key)), element("dd", text)]));
   showMeasures();
-  $("#labelling").hidden = false;
+  $("#about").hidden = false;
   $("#wrong").hidden = Boolean(part.sent);
   $("#sent").textContent = part.sent ? said("sent", { name: part.sent }) : "";
 }
 
 function showPicture() {
   const canvas = $("#picture"), isShown = Boolean(photo && !photo.unread);
-  $("#frame").hidden = false;
   canvas.hidden = !isShown;
   $("#no-picture").hidden = isShown;
   $("#no-picture").textContent = word(photo?.unread ? "no-decode" : "no-picture");
