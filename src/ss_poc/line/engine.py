@@ -130,6 +130,8 @@ class Line:
         if self._insist("archive, reading", lambda: self.archive.knows(key)):
             return None
         try:
+            if photograph.missing:
+                raise UnreadableError(photograph.missing)
             values = self._judged(self.service.ask(photograph.data, key[:32]))
         except UnreadableError as error:
             time.sleep(0.2)  # a file that somebody still writes changes
@@ -137,7 +139,7 @@ class Line:
                 return None
             values = {"verdict": "error", "reasons": (str(error),)}
         milliseconds = round((time.monotonic() - came) * 1000, 1)
-        kept = self.settings.archive.pictures
+        kept = self.settings.archive.pictures if photograph.data else "none"
         picture, size = self._insist("pictures", lambda: keep_picture(
             self.settings.pictures, kept, key, photograph.name, photograph.taken_ms, photograph.data))
         return Part(key=key, line=self.settings.line, source=photograph.source, name=photograph.name,

@@ -19,9 +19,10 @@ from ..core.files import remove_leftovers, write_json
 from .alarms import Alarms
 from .archive import Archive, ArchiveError
 from .engine import Line
+from .outbox import Delivery
 from .parts import Part
 from .service import Service
-from .settings import FolderSource, HttpTrigger, LineSettings, VideoSource
+from .settings import TRIGGERS, FolderSource, HttpTrigger, LineSettings, ModbusTrigger, MqttTrigger, VideoSource
 from .sinks.make import make_deliveries
 from .sources.folder import WatchedFolder
 from .sources.http_trigger import HttpTriggered
@@ -58,8 +59,8 @@ def run_line(settings: LineSettings) -> None:
             alarms.see(part)
             news.tell()
 
-        line = Line(settings, archive, service, _sources(settings, archive),
-                    make_deliveries(settings.sinks, settings.line, settings.state / "outbox"), stopping, watch)
+        deliveries = make_deliveries(settings.sinks, settings.line, settings.state / "outbox")
+        line = Line(settings, archive, service, _sources(settings, archive, deliveries), deliveries, stopping, watch)
         try:
             line.start()
             LOG.info("line %s runs", settings.line)
@@ -73,8 +74,8 @@ def run_line(settings: LineSettings) -> None:
             LOG.info("line %s has stopped", settings.line)
 
 
-def _sources(settings: LineSettings, archive: Archive) -> list[Source]:
-    triggered = {source.camera for source in settings.sources if isinstance(source, HttpTrigger)}
+def _sources(settings: LineSettings, archive: Archive, deliveries: Sequence[Delivery]) -> list[Source]:
+    triggered = {source.camera for source in settings.sources if isinstance(source, TRIGGERS)}
     videos = {source.name: Video(source, source.name in triggered) for source in settings.sources
               if isinstance(source, VideoSource)}
     found: list[Source] = list(videos.values())
@@ -83,6 +84,13 @@ def _sources(settings: LineSettings, archive: Archive) -> list[Source]:
             found.append(WatchedFolder(source, archive, settings.archive.days))
         elif isinstance(source, HttpTrigger):
             found.append(HttpTriggered(source, archive, videos.get(source.camera)))
+        elif isinstance(source, MqttTrigger):
+            from .sources.mqtt_trigger import MqttTriggered  # libraries load where they are used
+            found.append(MqttTriggered(source, settings.line, videos.get(source.camera)))
+        elif isinstance(source, ModbusTrigger):
+            from .sources.modbus_trigger import ModbusTriggered
+            controller: Any = next(item.sink for item in deliveries if item.sink.name == source.sink)
+            found.append(ModbusTriggered(source, controller, videos.get(source.camera)))
     return found
 
 

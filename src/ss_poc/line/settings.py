@@ -131,6 +131,22 @@ class Broker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MqttTrigger(SourceSettings, Broker):
+    """A topic of an MQTT broker: each message asks for a photograph."""
+
+    topic: str = entry(schema.text(r"[^\0]{1,200}", "a topic"), "the topic; + and # may stand in it")
+    camera: str = entry(schema.text(), "video source whose newest frame is taken")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModbusTrigger(SourceSettings):
+    """The coil Trigger of a Modbus sink: a controller asks for a photograph."""
+
+    sink: str = entry(schema.text(), "the Modbus sink that the controller is connected to")
+    camera: str = entry(schema.text(), "video source whose newest frame is taken")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MqttSink(SinkSettings, Broker):
     """An MQTT broker that is told of each part."""
 
@@ -175,7 +191,9 @@ class ArchiveSettings:
     gigabytes: float = entry(schema.number(0), "gigabytes of pictures that are kept; 0 for all", 0.0)
 
 
-SOURCES = {"folder": FolderSource, "video": VideoSource, "http": HttpTrigger}
+SOURCES = {"folder": FolderSource, "video": VideoSource, "http": HttpTrigger, "mqtt": MqttTrigger,
+           "modbus": ModbusTrigger}
+TRIGGERS = (HttpTrigger, MqttTrigger, ModbusTrigger)
 SINKS = {"csv": CsvSink, "folder": FolderSink, "webhook": WebhookSink, "mqtt": MqttSink,
          "modbus": ModbusSink, "opcua": OpcuaSink}
 
@@ -259,10 +277,13 @@ def _together(settings: LineSettings, reader: Reader) -> None:
         reader.note("sources", "is empty", "at least one source")
     _names_differ("sources", [source.name for source in settings.sources], reader)
     _names_differ("sinks", [sink.name for sink in settings.sinks], reader)
+    controllers = {sink.name: sink for sink in settings.sinks if isinstance(sink, ModbusSink)}
     cameras = [source.name for source in settings.sources if isinstance(source, VideoSource)]
     for index, source in enumerate(settings.sources):
-        if isinstance(source, HttpTrigger) and source.camera and source.camera not in cameras:
+        if isinstance(source, TRIGGERS) and source.camera and source.camera not in cameras:
             reader.note(f"sources[{index}].camera", f"is {source.camera!r}", "the name of a video source")
+        if isinstance(source, ModbusTrigger) and controllers.pop(source.sink, None) is None:
+            reader.note(f"sources[{index}].sink", f"is {source.sink!r}", "the name of a Modbus sink, once")
     _ports_differ(settings, reader)
     if settings.alarms.rejects > settings.alarms.of:
         reader.note("alarms.rejects", f"is {settings.alarms.rejects} of {settings.alarms.of} parts", "at most that")

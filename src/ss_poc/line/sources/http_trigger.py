@@ -9,19 +9,18 @@ error: it is one part.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..archive import Archive
 from ..history import one_part
-from ..parts import identify, storable
+from ..parts import identify
 from ..settings import HttpTrigger
 from ..web.server import Handler, Server
-from .photograph import Photograph, Put
+from .photograph import Put
+from .triggered import Shutter
 from .video import Video
 
 __all__ = ["HttpTriggered"]
@@ -40,8 +39,7 @@ class HttpTriggered:
 
     def __init__(self, settings: HttpTrigger, archive: Archive, camera: Video | None) -> None:
         self.name, self.trouble, self.settings = settings.name, "", settings
-        self._archive, self._camera, self._number = archive, camera, 0
-        self._lock = threading.Lock()
+        self._archive, self._shutter = archive, Shutter(settings.name, camera)
         self._server: Server | None = None
 
     def start(self, put: Put) -> None:
@@ -69,7 +67,7 @@ class HttpTriggered:
         Returns:
             HTTP status and answer.
         """
-        photograph = self._photograph(query, data)
+        photograph = self._shutter.take(query, data)
         if photograph is None:
             return 409, {"error": "there is no photograph in the request, and no frame from a camera",
                          "to_do": "send the image as the body, or check the camera"}
@@ -79,17 +77,6 @@ class HttpTriggered:
             return 503, {"error": "the part is not archived yet", "to_do": "send it again, with the same id"}
         part = one_part(self._archive.engine, identify(photograph.source, photograph.name, photograph.data))
         return (200, part.message()) if part else (503, {"error": "the part is not archived"})
-
-    def _photograph(self, query: dict[str, str], data: bytes) -> Photograph | None:
-        with self._lock:
-            self._number += 1
-            name = query.get("id") or f"{int(time.time() * 1000)}_{self._number:06d}"
-        part, lot = (storable(query[key])[:200] if query.get(key) else None for key in ("part", "lot"))
-        if data:
-            return Photograph(self.name, storable(name)[:200], data, int(time.time() * 1000), part, lot)
-        frame = self._camera.newest() if self._camera else None
-        name = storable(name)[:200] + ".jpg"
-        return replace(frame, source=self.name, name=name, part=part, lot=lot) if frame else None
 
 
 class _Handler(Handler):
