@@ -72,8 +72,9 @@ class Line:
         self._stopping, self.troubles = stopping, dict[str, str]()
         requests = settings.service.requests
         self._coming: queue.Queue[tuple[Photograph, float]] = queue.Queue(requests)
-        self._asked: queue.Queue[Asked | None] = queue.Queue(2 * requests)
-        self._pool = ThreadPoolExecutor(requests, thread_name_prefix="ask")
+        self._asked: queue.Queue[Asked | None] = queue.Queue(4 * requests)
+        # Twice as many threads as requests: while the disk takes a picture, the service has another photograph.
+        self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="ask")
         self._threads = [threading.Thread(target=_or_end, args=(work,), name=work.__name__, daemon=True)
                          for work in (self._hand_out, self._collect)]
 
