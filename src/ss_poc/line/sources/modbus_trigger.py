@@ -9,6 +9,7 @@ from ..outbox import SinkError
 from ..settings import ModbusTrigger
 from ..sinks.modbus import Modbus
 from .photograph import Put
+from .threaded import ThreadedSource
 from .triggered import Shutter
 from .video import Video
 
@@ -18,7 +19,7 @@ LOG = logging.getLogger("ss_poc.line")
 LOOK, AGAIN = 0.2, 1.0  # seconds
 
 
-class ModbusTriggered:
+class ModbusTriggered(ThreadedSource):
     """A source: see the module.
 
     Args:
@@ -28,21 +29,8 @@ class ModbusTriggered:
     """
 
     def __init__(self, settings: ModbusTrigger, controller: Modbus, camera: Video | None) -> None:
-        self.name, self.trouble = settings.name, ""
+        super().__init__(settings.name)
         self._controller, self._shutter = controller, Shutter(settings.name, camera)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, put: Put) -> None:
-        """Wait for the controller."""
-        self._thread = threading.Thread(target=self._run, args=(put,), name=f"source {self.name}", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stopping.set()
-        if self._thread:
-            self._thread.join()
 
     def _run(self, put: Put) -> None:
         while not self._stopping.is_set():

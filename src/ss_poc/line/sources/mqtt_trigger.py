@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import threading
 from collections import deque
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..parts import part_and_lot
 from ..settings import MqttTrigger
 from ..sinks.mqtt import connected
 from .photograph import Photograph, Put
+from .threaded import ThreadedSource
 from .triggered import Shutter
 from .video import Video
 
@@ -30,7 +30,7 @@ LOG = logging.getLogger("ss_poc.line")
 MOST_BYTES, MOST_WAITING, REMEMBERED = 65_536, 100, 1000
 
 
-class MqttTriggered:
+class MqttTriggered(ThreadedSource):
     """A source: see the module.
 
     Args:
@@ -40,32 +40,28 @@ class MqttTriggered:
     """
 
     def __init__(self, settings: MqttTrigger, line: str, camera: Video | None) -> None:
-        self.name, self.trouble, self._settings, self._line = settings.name, "", settings, line
+        super().__init__(settings.name)
+        self._settings, self._line = settings, line
         self._shutter, self._ids = Shutter(settings.name, camera), deque[str](maxlen=REMEMBERED)
         self._taken: queue.Queue[Photograph] = queue.Queue(MOST_WAITING)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._client: mqtt.Client | None = None
 
     def start(self, put: Put) -> None:
         """Listen to the topic."""
         self._say(f"no connection to {self._settings.host}:{self._settings.port}")
-        self._thread = threading.Thread(target=self._give, args=(put,), name=f"source {self.name}", daemon=True)
-        self._thread.start()
+        super().start(put)
         self._client = connected(self._settings, f"ss-poc-{self._line}-{self.name}", on_connect=self._on_connect,
                                  on_subscribe=self._on_subscribe, on_disconnect=self._on_disconnect,
                                  on_message=self._on_message)
 
     def stop(self) -> None:
         """End."""
-        self._stopping.set()
+        super().stop()
         if self._client:
             self._client.disconnect()
             self._client.loop_stop()
-        if self._thread:
-            self._thread.join()
 
-    def _give(self, put: Put) -> None:
+    def _run(self, put: Put) -> None:
         """Hand what was taken to the line, which may be busy: the broker is listened to meanwhile."""
         while not self._stopping.is_set():
             try:
