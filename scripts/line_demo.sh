@@ -8,6 +8,7 @@ demo() {
     mkdir -p .line/demo/in && cp docs/line.yaml .line/demo/line.yaml
     yaml=$(pwd)/.line/demo/line.yaml state=$(pwd)/.line/demo/state
     start
+    say "watch it: http://127.0.0.1:8896/line"
     for photo in "$photos"/*.jpg; do
         cp "$photo" .line/demo/in/.part && mv .line/demo/in/.part ".line/demo/in/$(date +%d%H%M%S)-$(basename "$photo")"
         sleep 0.5

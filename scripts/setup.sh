@@ -21,7 +21,7 @@ annotate_env() {
 }
 
 line_env() {
-    (make_env .venv-line requirements-line.lock "what a line needs (about 110 MB to download, 350 MB on disk)")
+    (make_env .venv-line requirements-line.lock "what a line needs (about 160 MB to download, 500 MB on disk)")
 }
 
 testing_env() {

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICE, JOBS = ROOT / "kubernetes/ss-poc", ROOT / "kubernetes/ss-poc-jobs"
+SERVICE, JOBS, LINE = (ROOT / f"kubernetes/{name}" for name in ("ss-poc", "ss-poc-jobs", "ss-poc-line"))
+WORKLOADS = ("Deployment", "Job", "StatefulSet")
 KUBERNETES = "1.37"
 
 Document = dict[str, Any]
@@ -53,8 +54,8 @@ def only(documents: list[Document], kind: str) -> Document:
 
 
 def container(documents: list[Document]) -> Document:
-    """The one container of the one Deployment or Job."""
-    (workload,) = [document for document in documents if document["kind"] in ("Deployment", "Job")]
+    """The one container of the one workload."""
+    (workload,) = [document for document in documents if document["kind"] in WORKLOADS]
     (found,) = workload["spec"]["template"]["spec"]["containers"]
     return found
 
@@ -73,7 +74,7 @@ def check_schemas(documents: list[Document]) -> None:
 
 def check_restrictions(documents: list[Document]) -> None:
     """Check that pods keep to Kubernetes' standard `restricted`, cannot write to their root, and carry no token."""
-    (workload,) = [document for document in documents if document["kind"] in ("Deployment", "Job")]
+    (workload,) = [document for document in documents if document["kind"] in WORKLOADS]
     pod, found = workload["spec"]["template"]["spec"], container(documents)
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True

@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from conftest import disk
@@ -227,6 +229,32 @@ def test_waiting_for_a_service_ends_when_the_line_stops(stopping):
         client.ask(b"x", "1")
     assert "cannot be reached" in client.trouble
     client.close()
+
+
+def test_so_many_requests_as_the_yaml_says_are_on_their_way_at_a_time(stopping):
+    inside, most, lock = [0], [0], threading.Lock()
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_POST(self):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            time.sleep(0.1)
+            with lock:
+                inside[0] -= 1
+            self.send_error(415)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Service(ServiceSettings(url=f"http://127.0.0.1:{server.server_address[1]}", requests=2), stopping)
+        with ThreadPoolExecutor(6) as pool:
+            asked_for = [pool.submit(client.ask, b"x", "1") for _ in range(6)]
+        assert all(isinstance(each.exception(), UnreadableError) for each in asked_for) and most[0] == 2
+        client.close()
+        server.shutdown()
 
 
 def test_digests_are_of_the_whole_photograph():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 
 import pytest
 from lines import Process, photograph, rows, until_so, yaml_of
@@ -42,7 +43,8 @@ def test_parts_alarms_and_a_retained_status_are_published(tmp_path):
             until_so(lambda: late[-1][1] == b"offline")
 
 
-def test_a_broker_that_is_killed_gets_everything_in_order_when_it_is_back(tmp_path, service):
+@pytest.mark.parametrize("seconds", [0, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_broker_that_is_killed_gets_everything_in_order_when_it_is_back(tmp_path, service, seconds):
     kept = f"allow_anonymous true\npersistence true\npersistence_location {tmp_path}/\nautosave_interval 1"
     with broker(tmp_path / "broker", kept) as server, listening(server.port, "plant/press/parts") as heard:
         yaml = yaml_of(tmp_path, service, "sinks: [{type: mqtt, name: bus, host: 127.0.0.1, topic: plant/press, "
@@ -57,6 +59,7 @@ def test_a_broker_that_is_killed_gets_everything_in_order_when_it_is_back(tmp_pa
             status = tmp_path / "state" / "status.json"
             until_so(lambda: json.loads(status.read_text())["sinks"][0] | {"trouble": ""} ==
                      {"name": "bus", "trouble": "", "waiting": 5})
+            time.sleep(seconds)
             server.start()
             until_so(lambda: len({payload for _, payload, _ in heard}) == 6)
     first = list(dict.fromkeys(json.loads(payload)["name"] for _, payload, _ in heard))

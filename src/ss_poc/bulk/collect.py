@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.coco import coco_categories
 from ..core.errors import ArtifactError
 from ..core.files import write_csv, write_long_json
 from ..core.run import RLE_COLUMNS
 from ..core.text_table import counted
-from ..inference.predictor import categories
 from ..inference.reading import Unread
 from .parts import PartInfo, merged, parts_in, pieces_in, read_info, write_part
 from .rows import SCHEMA, Row
@@ -74,7 +74,7 @@ def collect(store: Store, folder: str = PARTS) -> Joined:
         _write_judgements(store, parts)
     with store.writing("coco.json") as path:
         write_long_json(path, {"images": _images(store, parts),
-                               "categories": categories(maker.category_ids, maker.labels, maker.colors),
+                               "categories": coco_categories(maker.category_ids, maker.labels, maker.colors),
                                "annotations": _annotations(store, parts)})
     with store.writing("predictions.parquet") as path:
         write_part(path, merged(store, parts, SCHEMA.names), about)

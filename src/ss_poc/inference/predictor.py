@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from ..core.coco import coco_annotation, coco_categories
 from ..core.config import CUDA_ENGINE, Rule
 from ..core.errors import ArtifactError, EngineError
 from ..core.host import cores
 from ..core.images import resize_image
-from ..core.masks import bounding_box, components, empty_rle, encode_rle, mask_to_polygons
+from ..core.masks import bounding_box, components, empty_rle, encode_rle
 from ..core.model_spec import ModelSpec, read_spec
 from ..core.refine import plain_rules, refine, resize_probability
 from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
 
-__all__ = ["Prediction", "Predictor", "categories", "coco_document", "strangeness", "unsureness"]
+__all__ = ["Prediction", "Predictor", "coco_document", "strangeness", "unsureness"]
 
 # Defects are small: the uncertainty of an image is the mean over this fraction of its pixels, the least sure ones.
 UNSURE_FRACTION = 0.005
@@ -103,14 +104,8 @@ class Prediction:
         for channel, category_id in enumerate(category_ids):
             if channel not in self.marked:
                 continue
-            mask = self.mask[..., channel]
-            rows, columns = bounding_box(mask) or (slice(0, 0), slice(0, 0))
-            found.append({
-                "id": first_id + len(found), "image_id": image_id, "category_id": category_id,
-                "segmentation": mask_to_polygons(mask), "area": int(np.count_nonzero(mask)),
-                "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
-                "iscrowd": 0, "isbbox": False, "color": self.colors[channel], "metadata": {},
-            })
+            found.append(coco_annotation(self.mask[..., channel], first_id + len(found), image_id, category_id,
+                                         self.colors[channel]))
         return found
 
 
@@ -238,11 +233,5 @@ def strangeness(probability: np.ndarray) -> float:
 def coco_document(spec: ModelSpec, images: Sequence[dict[str, Any]],
                   annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a COCO document with these images and annotations, and the model's categories."""
-    return {"images": list(images), "categories": categories(spec.category_ids, spec.labels, spec.colors),
+    return {"images": list(images), "categories": coco_categories(spec.category_ids, spec.labels, spec.colors),
             "annotations": list(annotations)}
-
-
-def categories(category_ids: Sequence[int], labels: Sequence[str], colors: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the categories of a COCO document, one for each class."""
-    return [{"id": category_id, "name": label, "supercategory": "", "color": color}
-            for category_id, label, color in zip(category_ids, labels, colors, strict=True)]

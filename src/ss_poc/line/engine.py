@@ -72,8 +72,9 @@ class Line:
         self._stopping, self.troubles = stopping, dict[str, str]()
         requests = settings.service.requests
         self._coming: queue.Queue[tuple[Photograph, float]] = queue.Queue(requests)
-        self._asked: queue.Queue[Asked | None] = queue.Queue(2 * requests)
-        self._pool = ThreadPoolExecutor(requests, thread_name_prefix="ask")
+        self._asked: queue.Queue[Asked | None] = queue.Queue(4 * requests)
+        # Twice as many threads as requests: while the disk takes a picture, the service has another photograph.
+        self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="ask")
         self._threads = [threading.Thread(target=_or_end, args=(work,), name=work.__name__, daemon=True)
                          for work in (self._hand_out, self._collect)]
 
@@ -130,6 +131,8 @@ class Line:
         if self._insist("archive, reading", lambda: self.archive.knows(key)):
             return None
         try:
+            if photograph.missing:
+                raise UnreadableError(photograph.missing)
             values = self._judged(self.service.ask(photograph.data, key[:32]), photograph.data)
         except UnreadableError as error:
             time.sleep(0.2)  # a file that somebody still writes changes
@@ -137,7 +140,7 @@ class Line:
                 return None
             values = {"verdict": "error", "reasons": (str(error),)}
         milliseconds = round((time.monotonic() - came) * 1000, 1)
-        kept = self.settings.archive.pictures
+        kept = self.settings.archive.pictures if photograph.data else "none"
         picture, size = self._insist("pictures", lambda: keep_picture(
             self.settings.pictures, kept, key, photograph.name, photograph.taken_ms, photograph.data))
         return Part(key=key, line=self.settings.line, source=photograph.source, name=photograph.name,

@@ -14,7 +14,7 @@ from .archive import found_in, part_of
 from .parts import VERDICTS, Part
 from .tables import FOUND, PARTS
 
-__all__ = ["Query", "counts_by_class", "counts_by_verdict", "one_part", "search", "trend"]
+__all__ = ["Query", "counts_by_class", "counts_by_verdict", "labels_of", "one_part", "search", "trend"]
 
 HOUR_MS = 3_600_000
 
@@ -102,6 +102,14 @@ def counts_by_class(engine: Engine, query: Query = Query()) -> dict[str, int]:  
                                   .where(*query.conditions()).group_by(FOUND.c.label)
                                   .order_by(func.count().desc(), FOUND.c.label)).all()
     return {label: count for label, count in rows}
+
+
+def labels_of(engine: Engine, line: str) -> list[str]:
+    """The classes that were ever found on a line, in the order of their names."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(FOUND.c.label).distinct().join(PARTS, PARTS.c.id == FOUND.c.part_id)
+                                  .where(PARTS.c.line == line).order_by(FOUND.c.label)).all()
+    return [row.label for row in rows]
 
 
 def trend(engine: Engine, query: Query = Query(), step_ms: int = HOUR_MS) -> list[dict[str, Any]]:  # noqa: B008

@@ -19,13 +19,17 @@ from ..core.files import remove_leftovers, write_json
 from .alarms import Alarms
 from .archive import Archive, ArchiveError
 from .engine import Line
+from .outbox import Delivery
+from .parts import Part
 from .service import Service
-from .settings import FolderSource, HttpTrigger, LineSettings, VideoSource
+from .settings import TRIGGERS, FolderSource, HttpTrigger, LineSettings, ModbusTrigger, MqttTrigger, VideoSource
 from .sinks.make import make_deliveries
 from .sources.folder import WatchedFolder
 from .sources.http_trigger import HttpTriggered
 from .sources.photograph import Source
 from .sources.video import Video
+from .web.news import News
+from .web.page import Page
 
 __all__ = ["run_line", "status_of"]
 
@@ -37,7 +41,7 @@ def run_line(settings: LineSettings) -> None:
     """Run a line until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: the line runs already.
+        ConfigError: the line runs already, or a port is taken.
         ArtifactError: the archive cannot be opened.
     """
     _start_logging()
@@ -46,24 +50,32 @@ def run_line(settings: LineSettings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with _alone(settings.state):
         remove_leftovers(settings.pictures)
-        archive = Archive(settings.archive_url, settings.line)
+        archive, news = Archive(settings.archive_url, settings.line), News()
+        page = Page(settings, archive.engine, news) if settings.page else None
         service = Service(settings.service, stopping)
         alarms = Alarms(settings.alarms, settings.line, service)
-        line = Line(settings, archive, service, _sources(settings, archive),
-                    make_deliveries(settings.sinks, settings.line, settings.state / "outbox"), stopping, alarms.see)
+
+        def watch(part: Part) -> None:
+            alarms.see(part)
+            news.tell()
+
+        deliveries = make_deliveries(settings.sinks, settings.line, settings.state / "outbox")
+        line = Line(settings, archive, service, _sources(settings, archive, deliveries), deliveries, stopping, watch)
         try:
             line.start()
             LOG.info("line %s runs", settings.line)
             _look_after(line, alarms, stopping)
         finally:
+            if page:
+                page.stop()
             line.stop()
             service.close()
             archive.close()
             LOG.info("line %s has stopped", settings.line)
 
 
-def _sources(settings: LineSettings, archive: Archive) -> list[Source]:
-    triggered = {source.camera for source in settings.sources if isinstance(source, HttpTrigger)}
+def _sources(settings: LineSettings, archive: Archive, deliveries: Sequence[Delivery]) -> list[Source]:
+    triggered = {source.camera for source in settings.sources if isinstance(source, TRIGGERS)}
     videos = {source.name: Video(source, source.name in triggered) for source in settings.sources
               if isinstance(source, VideoSource)}
     found: list[Source] = list(videos.values())
@@ -72,6 +84,13 @@ def _sources(settings: LineSettings, archive: Archive) -> list[Source]:
             found.append(WatchedFolder(source, archive, settings.archive.days))
         elif isinstance(source, HttpTrigger):
             found.append(HttpTriggered(source, archive, videos.get(source.camera)))
+        elif isinstance(source, MqttTrigger):
+            from .sources.mqtt_trigger import MqttTriggered  # libraries load where they are used
+            found.append(MqttTriggered(source, settings.line, videos.get(source.camera)))
+        elif isinstance(source, ModbusTrigger):
+            from .sources.modbus_trigger import ModbusTriggered
+            controller: Any = next(item.sink for item in deliveries if item.sink.name == source.sink)
+            found.append(ModbusTriggered(source, controller, videos.get(source.camera)))
     return found
 
 

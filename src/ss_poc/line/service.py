@@ -51,7 +51,7 @@ class Service:
         headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
         self._client = httpx.Client(base_url=settings.url, timeout=settings.timeout, headers=headers, trust_env=False,
                                     limits=httpx.Limits(max_connections=settings.requests))
-        self._stopping, self.trouble = stopping, ""
+        self._turns, self._stopping, self.trouble = threading.Semaphore(settings.requests), stopping, ""
 
     def close(self) -> None:
         """Close all connections."""
@@ -74,7 +74,8 @@ class Service:
         pause, failures = FIRST_PAUSE, 0
         while True:
             try:
-                answer = self._ask_once(data, request_id)
+                with self._turns:
+                    answer = self._ask_once(data, request_id)
                 if self.trouble:
                     LOG.info("the service answers again")
                 self.trouble = ""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,8 +18,8 @@ from ..core.yaml_settings import Reader, entry, read_yaml
 from ..measuring.settings import PartRules, part_rules
 from .parts import VERDICTS
 
-__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "ServiceSettings", "SourceSettings", "read_settings",
-           "state_of"]
+__all__ = ["ArchiveSettings", "FolderSource", "LineSettings", "PageSettings", "ServiceSettings", "SourceSettings",
+           "read_settings", "state_of"]
 
 NAME = schema.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", "letters, digits, '.', '_' and '-', at most 50 of them")
 PORT = schema.whole(1, 65_535)
@@ -131,6 +132,22 @@ class Broker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MqttTrigger(SourceSettings, Broker):
+    """A topic of an MQTT broker: each message asks for a photograph."""
+
+    topic: str = entry(schema.text(r"[^\0]{1,200}", "a topic"), "the topic; + and # may stand in it")
+    camera: str = entry(schema.text(), "video source whose newest frame is taken")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModbusTrigger(SourceSettings):
+    """The coil Trigger of a Modbus sink: a controller asks for a photograph."""
+
+    sink: str = entry(schema.text(), "the Modbus sink that the controller is connected to")
+    camera: str = entry(schema.text(), "video source whose newest frame is taken")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MqttSink(SinkSettings, Broker):
     """An MQTT broker that is told of each part."""
 
@@ -175,7 +192,9 @@ class ArchiveSettings:
     gigabytes: float = entry(schema.number(0), "gigabytes of pictures that are kept; 0 for all", 0.0)
 
 
-SOURCES = {"folder": FolderSource, "video": VideoSource, "http": HttpTrigger}
+SOURCES = {"folder": FolderSource, "video": VideoSource, "http": HttpTrigger, "mqtt": MqttTrigger,
+           "modbus": ModbusTrigger}
+TRIGGERS = (HttpTrigger, MqttTrigger, ModbusTrigger)
 SINKS = {"csv": CsvSink, "folder": FolderSink, "webhook": WebhookSink, "mqtt": MqttSink,
          "modbus": ModbusSink, "opcua": OpcuaSink}
 
@@ -192,6 +211,16 @@ class AlarmSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """The page `/line`."""
+
+    host: str = entry(schema.text(), "address to listen on", "127.0.0.1")
+    port: int = entry(PORT, "port to listen on", 8896)
+    token: str = entry(schema.secret, "what who opens it must know", "")
+    collected: Path | None = entry(schema.path, "folder that photographs go to for labelling", None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LineSettings:
     """A whole line."""
 
@@ -203,6 +232,12 @@ class LineSettings:
     archive: ArchiveSettings = entry(schema.block(ArchiveSettings), "the archive", ArchiveSettings())
     sinks: tuple[SinkSettings, ...] = entry(schema.blocks(SINKS), "a list of sinks", ())
     alarms: AlarmSettings = entry(schema.block(AlarmSettings), "when the sinks are warned", AlarmSettings())
+    page: PageSettings | None = entry(schema.block(PageSettings), "the page /line", None)
+
+    @property
+    def collected(self) -> Path:
+        """Where photographs go for labelling: into the state's folder, unless the yaml names a data set's."""
+        return (self.page.collected if self.page else None) or self.state / "collected"
 
     @property
     def archive_url(self) -> str:
@@ -244,14 +279,14 @@ def _together(settings: LineSettings, reader: Reader) -> None:
         reader.note("sources", "is empty", "at least one source")
     _names_differ("sources", [source.name for source in settings.sources], reader)
     _names_differ("sinks", [sink.name for sink in settings.sinks], reader)
+    controllers = {sink.name: sink for sink in settings.sinks if isinstance(sink, ModbusSink)}
     cameras = [source.name for source in settings.sources if isinstance(source, VideoSource)]
     for index, source in enumerate(settings.sources):
-        if isinstance(source, HttpTrigger) and source.camera and source.camera not in cameras:
+        if isinstance(source, TRIGGERS) and source.camera and source.camera not in cameras:
             reader.note(f"sources[{index}].camera", f"is {source.camera!r}", "the name of a video source")
-    ports = [sink.port if isinstance(sink, ServerSink) else None for sink in settings.sinks]
-    for index, port in enumerate(ports):
-        if port is not None and port in ports[:index]:
-            reader.note(f"sinks[{index}].port", f"is {port}, as another's", "a port of its own")
+        if isinstance(source, ModbusTrigger) and controllers.pop(source.sink, None) is None:
+            reader.note(f"sources[{index}].sink", f"is {source.sink!r}", "the name of a Modbus sink, once")
+    _ports_differ(settings, reader)
     if settings.alarms.rejects > settings.alarms.of:
         reader.note("alarms.rejects", f"is {settings.alarms.rejects} of {settings.alarms.of} parts", "at most that")
     for index, source in enumerate(settings.sources):
@@ -261,6 +296,18 @@ def _together(settings: LineSettings, reader: Reader) -> None:
     for index, source in enumerate(settings.sources):
         if isinstance(source, FolderSource) and folders[source.path.resolve()] > 1:
             reader.note(f"sources[{index}].path", "is watched by another source too", "a folder for each source")
+
+
+def _ports_differ(settings: LineSettings, reader: Reader) -> None:
+    listening: list[tuple[str, Any]] = [("page", settings.page)]
+    listening += [(f"sources[{index}]", source) for index, source in enumerate(settings.sources)]
+    listening += [(f"sinks[{index}]", sink) for index, sink in enumerate(settings.sinks)]
+    taken: set[int] = set()
+    for place, block in listening:
+        if isinstance(block, (PageSettings, HttpTrigger, ServerSink)):
+            if block.port in taken:
+                reader.note(f"{place}.port", f"is {block.port}, as another's", "a port of its own")
+            taken.add(block.port)
 
 
 def _check_folder(source: FolderSource, place: str, reader: Reader) -> None:

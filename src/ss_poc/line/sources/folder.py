@@ -26,6 +26,7 @@ from ..archive import Archive, ArchiveError
 from ..parts import part_and_lot
 from ..settings import FolderSource
 from .photograph import Photograph, Put
+from .threaded import ThreadedSource
 
 __all__ = ["WatchedFolder"]
 
@@ -47,7 +48,7 @@ class _Noticed(FileSystemEventHandler):
             self._whole(Path(os.fsdecode(event.dest_path)))
 
 
-class WatchedFolder:
+class WatchedFolder(ThreadedSource):
     """A source: see the module.
 
     Args:
@@ -57,26 +58,14 @@ class WatchedFolder:
     """
 
     def __init__(self, settings: FolderSource, archive: Archive, days: float = 0) -> None:
-        self.name, self.trouble = settings.name, ""
+        super().__init__(settings.name)
         self._settings, self._archive, self._days = settings, archive, days
-        self._stopping, self._lock = threading.Event(), threading.Lock()
+        self._lock = threading.Lock()
         self._noticed: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._waiting: dict[Path, tuple[str, float]] = {}  # stamp of a file, and since when it is as it is
         self._busy: set[Path] = set()
         self._seen: set[int] = set()  # files that stay in the folder, as hashes: there may be very many
         self._observer: BaseObserver | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self, put: Put) -> None:
-        """Begin to give photographs."""
-        self._thread = threading.Thread(target=self._run, args=(put,), name=f"source {self.name}", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; a photograph that the line has not taken yet stays where it is."""
-        self._stopping.set()
-        if self._thread:
-            self._thread.join()
 
     def _run(self, put: Put) -> None:
         scan_at, every = 0.0, self._settings.every if self._settings.watch == "polling" else RESCAN

@@ -8,24 +8,19 @@ error: it is one part.
 
 from __future__ import annotations
 
-import hmac
-import json
-import socket
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ...core.errors import ConfigError
 from ..archive import Archive
 from ..history import one_part
-from ..parts import identify, storable
+from ..parts import identify
 from ..settings import HttpTrigger
-from .photograph import Photograph, Put
+from ..web.server import Handler, Server
+from .photograph import Put
+from .triggered import Shutter
 from .video import Video
 
 __all__ = ["HttpTriggered"]
@@ -44,9 +39,8 @@ class HttpTriggered:
 
     def __init__(self, settings: HttpTrigger, archive: Archive, camera: Video | None) -> None:
         self.name, self.trouble, self.settings = settings.name, "", settings
-        self._archive, self._camera, self._number = archive, camera, 0
-        self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
+        self._archive, self._shutter = archive, Shutter(settings.name, camera)
+        self._server: Server | None = None
 
     def start(self, put: Put) -> None:
         """Listen.
@@ -55,18 +49,12 @@ class HttpTriggered:
             ConfigError: the port is taken.
         """
         handler = partial(_Handler, self.settings, lambda query, data: self.take(query, data, put))
-        try:
-            self._server = _Server((self.settings.host, self.settings.port), handler)
-        except OSError as error:
-            raise ConfigError(f"source {self.name} cannot listen on {self.settings.host}:{self.settings.port}: {error}",
-                              "a free port", "stop the program that has it, or name another port") from None
-        threading.Thread(target=self._server.serve_forever, name=f"source {self.name}", daemon=True).start()
+        self._server = Server(f"source {self.name}", self.settings.host, self.settings.port, handler)
 
     def stop(self) -> None:
         """End; nothing more is accepted."""
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.end()
 
     def take(self, query: dict[str, str], data: bytes, put: Put) -> tuple[int, dict[str, Any]]:
         """Give one photograph to the line, and wait for its part.
@@ -79,7 +67,7 @@ class HttpTriggered:
         Returns:
             HTTP status and answer.
         """
-        photograph = self._photograph(query, data)
+        photograph = self._shutter.take(query, data)
         if photograph is None:
             return 409, {"error": "there is no photograph in the request, and no frame from a camera",
                          "to_do": "send the image as the body, or check the camera"}
@@ -90,65 +78,30 @@ class HttpTriggered:
         part = one_part(self._archive.engine, identify(photograph.source, photograph.name, photograph.data))
         return (200, part.message()) if part else (503, {"error": "the part is not archived"})
 
-    def _photograph(self, query: dict[str, str], data: bytes) -> Photograph | None:
-        with self._lock:
-            self._number += 1
-            name = query.get("id") or f"{int(time.time() * 1000)}_{self._number:06d}"
-        part, lot = (storable(query[key])[:200] if query.get(key) else None for key in ("part", "lot"))
-        if data:
-            return Photograph(self.name, storable(name)[:200], data, int(time.time() * 1000), part, lot)
-        frame = self._camera.newest() if self._camera else None
-        name = storable(name)[:200] + ".jpg"
-        return replace(frame, source=self.name, name=name, part=part, lot=lot) if frame else None
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
-        """A client that went away is no error of ours."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     """Answers one client; `triggered` gives status and answer to a query and a body."""
-
-    protocol_version, timeout = "HTTP/1.1", 60
 
     def __init__(self, settings: HttpTrigger, triggered: Callable[[dict[str, str], bytes], tuple[int, dict[str, Any]]],
                  *connection: Any) -> None:
         self.settings, self.triggered = settings, triggered
-        super().__init__(*connection)  # answers
+        super().__init__(settings.token, *connection)
 
     def do_POST(self) -> None:
         """Answer a trigger."""
         address = urlsplit(self.path)
         length = self.headers.get("Content-Length", "")
-        given = self.headers.get("Authorization", "").encode("latin-1", "replace")
-        if self.settings.token and not hmac.compare_digest(given, f"Bearer {self.settings.token}".encode()):
-            self._answer(401, {"error": "the token is missing or wrong", "to_do": "send Authorization: Bearer TOKEN"})
-        elif address.path != "/trigger":
-            self._answer(404, {"error": f"there is nothing at {address.path}", "to_do": "POST /trigger"})
+        if not self.may_ask():
+            return
+        if address.path != "/trigger":
+            self.answer_json(404, {"error": f"there is nothing at {address.path}", "to_do": "POST /trigger"})
         elif not length.isdecimal():
-            self._answer(411, {"error": "the request does not say its length", "to_do": "send Content-Length"})
+            self.answer_json(411, {"error": "the request does not say its length", "to_do": "send Content-Length"})
         elif int(length) > self.settings.megabytes * 1e6:
-            self._answer(413, {"error": f"the body has {int(length) / 1e6:.1f} MB",
-                               "expected": f"at most {self.settings.megabytes:g} MB"})
+            self.answer_json(413, {"error": f"the body has {int(length) / 1e6:.1f} MB",
+                                   "expected": f"at most {self.settings.megabytes:g} MB"})
         else:
             query = {name: values[0] for name, values in parse_qs(address.query).items()}
             data = self.rfile.read(int(length))
             if len(data) == int(length):
-                self._answer(*self.triggered(query, data), body_was_read=True)
-
-    def _answer(self, status: int, body: dict[str, Any], body_was_read: bool = False) -> None:
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8")
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if not body_was_read:
-            self.send_header("Connection", "close")
-            self.close_connection = True
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Requests are in the archive."""
+                self.answer_json(*self.triggered(query, data), body_was_read=True)

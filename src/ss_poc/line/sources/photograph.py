@@ -28,6 +28,7 @@ class Photograph:
         taken_ms: milliseconds since 1970, UTC.
         part, lot: numbers, where they are known.
         stamp: size and time of its file; "" where it has none.
+        missing: why there is no photograph, and `data` is empty: the part is an error.
         finish: called once it is archived: its source may put it away.
         changed: whether its file is no longer what was read, because somebody still wrote it.
         again: called in place of `finish` where it is to be read once more.
@@ -40,6 +41,7 @@ class Photograph:
     part: str | None = None
     lot: str | None = None
     stamp: str = ""
+    missing: str = ""
     finish: Callable[[], None] = _nothing
     changed: Callable[[], bool] = _never
     again: Callable[[], None] = _nothing

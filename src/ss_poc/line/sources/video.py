@@ -10,6 +10,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +25,10 @@ __all__ = ["Frame", "Video"]
 
 LOG = logging.getLogger("ss_poc.line")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
+OPEN_MS, READ_MS = 15_000, 5000  # FFmpeg looks at a stream for 5 s before it is open, where frames come slowly
+# What it looked at it would give first, all at once and up to 5 s late, unless told otherwise.
+OPTIONS, FRESH = "OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer"
+FILES = threading.Lock()
 QUALITY = 95  # of the JPEG that a frame becomes
 # Frames that are asked about and not archived yet: the next one is the newest when one of them is done.
 MOST_OUTSTANDING = 2
@@ -131,8 +137,9 @@ class Video:
             return cv2.VideoCapture(int(address))
         if address.startswith("/dev/"):
             return cv2.VideoCapture(address, cv2.CAP_V4L2)
-        return cv2.VideoCapture(address, cv2.CAP_FFMPEG, [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000])
+        with _options(is_file=os.path.isfile(address)):
+            return cv2.VideoCapture(address, cv2.CAP_FFMPEG, [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS])
 
     def _say(self, trouble: str) -> None:
         if trouble and not self.trouble:
@@ -140,3 +147,21 @@ class Video:
         elif self.trouble and not trouble:
             LOG.info("source %s: frames come again", self.name)
         self.trouble = trouble
+
+
+@contextmanager
+def _options(is_file: bool) -> Iterator[None]:
+    """Let FFmpeg give fresh frames of a stream, and all frames of a file; what the environment says goes before."""
+    if not is_file:
+        os.environ.setdefault(OPTIONS, FRESH)
+        yield
+        return
+    with FILES:
+        is_ours = os.environ.get(OPTIONS) == FRESH
+        if is_ours:
+            del os.environ[OPTIONS]
+        try:
+            yield
+        finally:
+            if is_ours:
+                os.environ[OPTIONS] = FRESH

@@ -49,6 +49,11 @@ const WORDS = {
 const asked = new URLSearchParams(location.search).get("lang");
 let language = WORDS[asked] ? asked : localStorage.getItem("language") || (navigator.language.startsWith("ko") ? "ko" : "en");
 
+/** Take in more words, by language: those of another page. */
+export function learn(words) {
+  for (const name of Object.keys(WORDS)) Object.assign(WORDS[name], words[name]);
+}
+
 export const word = (key) => WORDS[language][key] ?? WORDS.en[key] ?? key;
 
 /** Put the words of the chosen language into every element that names one. */

@@ -1,0 +1,1 @@
+"""What a line answers over HTTP: triggers, and the page `/line`."""
