@@ -1,6 +1,6 @@
-"""`python -m ss_poc.config`: see `ss_poc.core.config`."""
+"""`python -m ss_poc.config`: see `ss_poc.core.check_flags`."""
 
-from .core.config import main
+from .core.check_flags import main
 from .core.errors import run_command
 
 if __name__ == "__main__":

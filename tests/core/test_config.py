@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ss_poc.core.check_flags import main
 from ss_poc.core.config import (
     ARCHITECTURES,
     LOSSES,
@@ -22,7 +23,6 @@ from ss_poc.core.config import (
     ServeConfig,
     TrainConfig,
     format_size,
-    main,
     parse_duration,
     parse_fraction,
     parse_size,
@@ -49,8 +49,8 @@ def test_what_the_recipe_chooses_is_left_open():
     assert (config.budget, config.seconds, config.preset) == (None, None, "balanced")
     assert [name for name, value in vars(config).items() if value is None] == [
         "img_dir_name", "json_path", "budget", "batch_size", "architecture", "encoder", "weights", "freeze", "size",
-        "scale", "crop", "sampling", "mosaic", "loss", "optimizer", "lr", "ema", "valid", "group", "augmentation",
-        "strength", "views", "precision", "gpus", "cache_mb"]
+        "scale", "crop", "sampling", "mosaic", "loss", "optimizer", "lr", "ema", "valid", "group", "fold",
+        "augmentation", "strength", "views", "precision", "gpus", "cache_mb"]
 
 
 @pytest.mark.parametrize("cls", [*STAGES, ServeConfig])
@@ -161,6 +161,14 @@ def test_the_data_set_is_named_after_its_folder_unless_said(tmp_path, monkeypatc
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert TrainConfig(img_path=".").data_set == "here"
+
+
+def test_folds_and_a_fraction_that_validates_are_one_too_many():
+    assert TrainConfig(fold="2/5").fold == "2/5"
+    with pytest.raises(ConfigError, match="fold is 2/5 and valid is 0.3"):
+        TrainConfig(fold="2/5", valid=0.3)
+    with pytest.raises(ConfigError, match="fold is '6/5'"):
+        TrainConfig(fold="6/5")
 
 
 # --- size

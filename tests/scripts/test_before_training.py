@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from shell import call
 
-from ss_poc.core import config
+from ss_poc.core import check_flags
 
 
 def put_bento(folder: Path, name: str) -> Path:
@@ -47,5 +47,5 @@ def test_a_version_of_its_own_a_new_name_and_a_word_of_the_user_are_let_through(
     ("{here}/photos/", "photos"), ("/else/photos/", "/else/photos"), ("../photos/", "../photos")])
 def test_a_folder_is_the_same_with_and_without_what_tab_completion_adds(tmp_path, monkeypatch, capsys, typed, said):
     monkeypatch.chdir(tmp_path)
-    config.main(["--img_path", typed.format(here=tmp_path), "--result", "result/"])
+    check_flags.main(["--img_path", typed.format(here=tmp_path), "--result", "result/"])
     assert {f"img_path={said}", "result=result"} <= set(capsys.readouterr().out.splitlines())

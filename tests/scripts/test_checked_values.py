@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ss_poc.core import config
+from ss_poc.core import check_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def values(checked: str, key: str) -> list[str]:
     "photos of mine", "a=b", "=", "result=x", "it's", 'say "so"', "$(touch nothing)", "`id`", "a\\nb", "back\\",
     "*", "부품"])
 def test_a_value_survives_whatever_it_holds(path, capsys):
-    config.main(["--img_path", path, "--img_dir_name", "d", "--json_path", f"{path}/x.json"])
+    check_flags.main(["--img_path", path, "--img_dir_name", "d", "--json_path", f"{path}/x.json"])
     checked = capsys.readouterr().out.rstrip("\n")
     assert values(checked, "img_path") == [path]
     assert values(checked, "reads") == [path, f"{path}/x.json"]

@@ -19,9 +19,11 @@ from conftest import SOURCE, log_of, stage
 
 from ss_poc.core.config import ChosenConfig, TrainConfig
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError
+from ss_poc.core.files import write_json
 from ss_poc.core.host import free_memory
 from ss_poc.core.run import RunPaths, read_run
 from ss_poc.data.dataset import Dataset, load_coco
+from ss_poc.data.split import SPLIT_FILE
 from ss_poc.training.command import train
 from ss_poc.training.earlier import as_started, split_of
 from ss_poc.training.folder import WRITTEN
@@ -160,6 +162,39 @@ def test_new_copies_of_one_photograph_under_names_of_two_parts_train(labelled):
               "split": {"train": [f"{number:02d}.png" for number in range(20)], "valid": ["20.png", "21.png"]}}
     split = split_of(TrainConfig(img_path=str(labelled), group="[0-9]+(?=[.])"), dataset, before)
     assert split["valid"] == ["20.png", "21.png"] and split["train"][-2:] == ["22.png", "23.png"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_fold_is_the_same_for_every_seed_and_all_folds_validate_every_part_once(labelled, seed):
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    validated = []
+    for number in range(1, 5):
+        config = TrainConfig(img_path=str(labelled), group=LAST_DIGIT, seed=seed, fold=f"{number}/4")
+        split = split_of(config, dataset, {})
+        assert sorted(split["train"] + split["valid"]) == sorted(sample.name for sample in dataset.samples)
+        assert split == split_of(replace(config, seed=9), dataset, {})
+        validated += sorted({name[1] for name in split["valid"]})
+    assert sorted(validated) == list("0123456789")
+
+
+def test_a_fold_and_weights_that_may_have_seen_it_are_refused(labelled):
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    before = {"data": {"img_path": str(labelled)}, "split": {"train": ["00.png"], "valid": ["01.png"]}}
+    config = TrainConfig(img_path=str(labelled), fold="1/2")
+    with pytest.raises(ConfigError, match="the weights know photographs of"):
+        split_of(config, dataset, before)
+    elsewhere = {**before, "data": {"img_path": "/elsewhere"}}
+    assert split_of(config, dataset, elsewhere) == split_of(config, dataset, {})
+
+
+def test_labelled_defects_beside_good_photographs_validate_in_every_fold(labelled, tmp_path):
+    dataset = load_coco(labelled / ".exports" / "coco-1.json", labelled)
+    write_json(tmp_path / SPLIT_FILE, {"train": ["00.png"], "valid": ["01.png"]})
+    config = TrainConfig(img_path=str(tmp_path), good_only=True)
+    splits = [split_of(replace(config, fold=f"{number}/2"), dataset, {}) for number in (1, 2)]
+    assert all("00.png" in split["train"] and "01.png" in split["valid"] for split in splits)
+    others = [{*split["valid"]} - {"01.png"} for split in splits]
+    assert not others[0] & others[1] and len(others[0] | others[1]) == 22
 
 
 def test_photographs_of_a_single_part_are_refused_before_training(labelled):

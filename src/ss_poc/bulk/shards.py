@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..core.config import parse_nth
 from ..core.errors import ConfigError
 
 __all__ = ["MOST_SHARDS", "Shard", "shard_of"]
@@ -56,16 +56,8 @@ def shard_of(shard: str | None, shards: int | None, environment: Mapping[str, st
         raise ConfigError(f"shard is {shard} and shards is {shards}", "one of them",
                           "--shard 3/16, or --shards 16 where a scheduler says which of them this is")
     if shard is not None:
-        return _parsed(shard)
+        return Shard(*parse_nth("shard", shard))
     return Shard() if shards is None else _scheduled(shards, environment)
-
-
-def _parsed(text: str) -> Shard:
-    found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text.strip())
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ConfigError(f"shard is {text!r}", "the number of a shard and of all shards, such as 3/16; the first is "
-                          "1/16, the last 16/16")
-    return Shard(int(found[1]), int(found[2]))
 
 
 def _scheduled(count: int, environment: Mapping[str, str]) -> Shard:

@@ -1,7 +1,4 @@
-"""Every setting, once: name, default, meaning and check. Flags, environment and service all read these.
-
-    python -m ss_poc.config --img_path photos --epoch 9        (check flags of train; print KEY=VALUE lines)
-"""
+"""Every setting, once: name, default, meaning and check. Flags, environment and service all read these."""
 
 from __future__ import annotations
 
@@ -12,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
-from .files import read_json
 from .host import cores
-from .settings import check_bounds, from_flags, setting
+from .settings import check_bounds, setting
 
 __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
     "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
     "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig",
-    "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_size",
+    "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_nth",
+    "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -132,6 +129,9 @@ class TrainConfig(RunConfig):
     group: str | None = setting(None, "regular expression that finds the workpiece's name in a photograph's name: all "
                                       "photographs of one workpiece train, or all of them validate",
                                 unset="each photograph by itself")
+    fold: str | None = setting(None, "validate on one of equal folds of the images, such as 2/5; all folds together "
+                                     "validate each image once, the same with every seed",
+                               unset="a fraction of the images validates, see valid")
     exif_labels: str = setting("auto", "whether labels were drawn on photographs as shown or as stored, where EXIF "
                                        "turns them and size cannot tell; auto: as shown, and a note",
                                choices=EXIF_LABELS)
@@ -168,6 +168,11 @@ class TrainConfig(RunConfig):
         except re.error as error:
             raise ConfigError(f"group is {self.group!r}: {error}", "a regular expression, such as '^[^_]+' for what "
                               "comes before the first _ of a name") from error
+        if self.fold is not None:
+            parse_nth("fold", self.fold, 2)
+        if self.fold is not None and self.valid is not None:
+            raise ConfigError(f"fold is {self.fold} and valid is {self.valid:g}", "one of them",
+                              "drop --valid: the number of folds says how many images validate")
         if self.resume + self.reuse + self.overwrite > 1:
             raise ConfigError("more than one of resume, reuse and overwrite is set", "one of them at most",
                               "drop those you do not mean")
@@ -357,51 +362,21 @@ def parse_fraction(text: str) -> float:
     return fraction
 
 
+def parse_nth(name: str, text: str, least: int = 1) -> tuple[int, int]:
+    """`"3/16"` to (3, 16): the third of 16 equal parts.
+
+    Args:
+        name: of such a part, for the error.
+        text: to be read.
+        least: the smallest number of parts.
+    """
+    found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text.strip())
+    if not found or not 1 <= int(found[1]) <= int(found[2]) or int(found[2]) < least:
+        raise ConfigError(f"{name} is {text!r}", f"the number of a {name} and of all {name}s, such as 3/16; the first "
+                          "is 1/16, the last 16/16" + (f"; at least {least} of them" if least > 1 else ""))
+    return int(found[1]), int(found[2])
+
+
 def format_size(size_hw: Sequence[int]) -> str:
     """(256, 320) to `"256x320"`."""
     return f"{size_hw[0]}x{size_hw[1]}"
-
-
-def _within(path: str) -> str:
-    """A folder as the scripts compare it: no `/` at its end, and below the current folder without the way to there."""
-    folder = Path(path)
-    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Check flags of train; print `result`, `data_set`, `version`, `img_path`, `export` (no: labels that were exported
-    now would not be used, or be refused) and a `reads` for each path that training reads, as KEY=VALUE lines.
-
-    Needs no package.
-
-    Raises:
-        ConfigError: a setting that cannot be, or a path with a line break.
-    """
-    config = from_flags(TrainConfig, argv, "Check flags of train; print KEY=VALUE lines for shell scripts.",
-                        examples=__doc__)
-    weights = Path(config.weights) if config.weights and config.weights.endswith(".keras") else None
-    if weights and weights.parent.name == "model":  # in its run's folder, which says what the weights are for
-        weights = weights.parents[1]
-    earlier = _labels_of_earlier(config)
-    labels = config.json_path or earlier
-    if earlier and (not earlier.exists() or earlier.resolve().is_relative_to(Path(config.img_path).resolve())):
-        labels = config.json_path  # a mount of its own for what is missing, or seen already, would be an error
-    reads = [str(path) for path in (config.img_path, labels, config.augmentation, weights) if path]
-    lines = [("result", str(Path(config.result))), ("data_set", config.data_set), ("version", config.model_name),
-             ("img_path", _within(config.img_path)), ("export", "no" if config.json_path or earlier else "yes"),
-             *(("reads", path) for path in reads)]
-    for key, value in lines:
-        if len(value.splitlines()) != 1:
-            raise ConfigError(f"{key} is {value!r}", "one line of text", "rename the file or folder")
-    print(*(f"{key}={value}" for key, value in lines), sep="\n")
-
-
-def _labels_of_earlier(config: TrainConfig) -> Path | None:
-    """The labels of the run that is gone on with or used, from the project's folder; None where there is none."""
-    from .run import RunPaths  # which imports this module
-
-    paths = RunPaths(Path(config.result), config.data_set, config.model_name)
-    for run_json in (paths.replacement.run_json, paths.run_json):
-        if (config.resume or config.reuse) and run_json.is_file():
-            return Path(paths.result.parent, read_json(run_json)["data"]["json_path"])
-    return None

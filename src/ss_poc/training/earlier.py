@@ -15,6 +15,7 @@ from ..core.files import read_json
 from ..core.run import RunPaths, read_run
 from ..data.dataset import Dataset, Sample
 from ..data.facts import Survey
+from ..data.folds import split_fold
 from ..data.split import SPLIT_FILE, split_samples, together, valid_fraction_for, workpiece_of
 from .recipe import CHOSEN, Choice
 
@@ -56,25 +57,31 @@ def split_of(config: TrainConfig, dataset: Dataset, before: dict[str, Any]) -> d
     A new photograph that is a copy of a known one, or shows the workpiece of a known one, joins it.
 
     Args:
-        config: names the fraction that validates, the seed and the pattern of workpieces.
+        config: names the fold or the fraction that validates, the seed and the pattern of workpieces.
         dataset: to split.
         before: run.json of the run that the weights come from, or {}.
 
     Raises:
         DataError: there are too few different images or workpieces.
+        ConfigError: a fold is named, and the weights come from a run on the same folder.
     """
     same = before.get("data", {}).get("img_path") == os.path.abspath(config.img_path)
+    if config.fold and same:
+        raise ConfigError(f"fold is {config.fold}, and the weights know photographs of {config.img_path}",
+                          "weights that have seen none of what validates", "--weights none, synthetic or imagenet, "
+                          "or those of a run on other photographs")
     made = Path(config.img_path) / SPLIT_FILE
     known = before["split"] if same else read_json(made) if config.good_only and made.is_file() else {}
     split, new = _joined(together(dataset.samples, config.group or ""), known, config.group or "")
     unsplit = [sample for members in new for sample in members]
-    if not known or len(new) >= 2:
+    names: tuple[list[str], list[str]] = [sample.name for sample in unsplit], []
+    if config.fold:
+        names = split_fold(unsplit, config.fold, config.group or "")
+    elif not known or len(new) >= 2:
         fraction = config.valid or valid_fraction_for([sample.size_hw for sample in dataset.samples])
         names = split_samples(unsplit, fraction, config.seed, config.group or "")
-        split["train"] += names[0]
-        split["valid"] += names[1]
-    else:
-        split["train"] += [sample.name for sample in unsplit]
+    for side, found in zip(("train", "valid"), names, strict=True):
+        split[side] += found
     return {side: sorted(names) for side, names in split.items()}
 
 
