@@ -7,6 +7,13 @@ from helm_charts import JOBS, check_restrictions, check_schemas, container, helm
 
 COLLECT, TRAIN = ("--set", "kind=collect"), ("--set", "kind=train,image.tag=gpu")
 ON_CPU = ("--set", "kind=train,train.gpus=0")
+PLAN = "plan: trial\ndata:\n  - {img_path: coco-annotator/datasets/photos, group: '^[^_]+'}\nseeds: [0, 1]\n"
+
+
+@pytest.fixture
+def runs(tmp_path) -> tuple[str, ...]:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return "--set", "kind=runs,image.tag=gpu", "--set-file", f"runs.plan={tmp_path / 'plan.yaml'}"
 
 
 @pytest.mark.parametrize("flags", [(), COLLECT, TRAIN, ON_CPU, ("--set", "runtimeClassName=nvidia,runAsUser=null")],
@@ -30,6 +37,31 @@ def test_each_shard_is_an_index_of_the_job():
         ".venv/bin/python", "-m", "ss_poc.predict", "coco-annotator/datasets/photos", "--img_dir_name", "photos",
         "--model_name", "v_1", "--output", "result/bulk", "--shards", "16", "--threshold", "0.3"]
     assert variables(found)["PYTHONPATH"] == "src"
+
+
+def test_the_runs_of_a_plan_are_indexes_of_a_job_that_reads_it(runs):
+    documents = rendered(JOBS, *runs, "--set", "runs.shards=2,runs.parallelism=1")
+    assert helm("lint", "--strict", str(JOBS), *runs).returncode == 0
+    check_schemas(documents)
+    check_restrictions(documents)
+    assert only(documents, "ConfigMap")["data"] == {"plan.yaml": PLAN}
+    job = only(documents, "Job")["spec"]
+    assert (job["completionMode"], job["completions"], job["parallelism"], job["backoffLimitPerIndex"]) == (
+        "Indexed", 2, 1, 3)
+    found = container(documents)
+    assert found["command"] == [".venv/bin/python", "-m", "ss_poc.runs", "/plan/plan.yaml", "--shards", "2"]
+    assert found["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert {"name": "plan", "mountPath": "/plan", "readOnly": True} in found["volumeMounts"]
+    assert {"name": "plan", "configMap": {"name": "line"}} in job["template"]["spec"]["volumes"]
+
+
+def test_recipes_are_ranked_by_a_job_of_one_pod_without_a_gpu(runs):
+    documents = rendered(JOBS, *runs, "--set", "kind=runs-collect")
+    job, found = only(documents, "Job")["spec"], container(documents)
+    check_schemas(documents)
+    assert "completionMode" not in job and job["backoffLimit"] == 0
+    assert found["command"] == [".venv/bin/python", "-m", "ss_poc.runs", "collect", "/plan/plan.yaml"]
+    assert "nvidia.com/gpu" not in found["resources"]["limits"] and only(documents, "ConfigMap")
 
 
 def test_large_numbers_have_no_exponent(tmp_path):
@@ -84,6 +116,9 @@ def test_object_storage_needs_no_claim_but_its_secret():
     ("predict.shards=2", "predict.parallelism is 4"),
     ("predict.output=/tmp/out", "does not match pattern"),
     ("kind=train", "image.tag is cpu, which has no CUDA"),
+    ("kind=runs", "runs.gpus is 1, but image.tag is cpu, which has no CUDA"),
+    ("kind=runs,runs.gpus=0", "runs.plan is empty"),
+    ("runs.shards=2", "runs.parallelism is 4"),
     ("work.claim=", "does not match pattern"),
     ("predict.shard=3", "additional properties 'shard' not allowed"),
 ])

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.config import PredictConfig
 from ..core.errors import ConfigError
+from ..core.host import ending_in_order
 from ..core.run import RunPaths
 from ..core.settings import from_flags
 from ..core.text_table import counted
@@ -68,23 +67,13 @@ def _predict(config: PredictConfig, paths: RunPaths) -> int:
         check_labels(rules, predictor.spec.labels, Path(str(config.rules)))
     job = Job(predictor, Photographs.find(config.images), store, config.threshold, not config.no_overlays, rules)
     if config.shard or config.shards:
-        with _ending_in_order():
+        with ending_in_order():
             print(predict_shard(job, shard), flush=True)
         return 0
     if not config.cluster:
         return _joined(predict_whole(job), store)
     with RayCluster(config, paths, job) as cluster:
         return _joined(predict_whole(job, cluster), store)
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Where a scheduler asks this process to end (SIGTERM), let it write what is done before it does."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _collect(argv: Sequence[str]) -> int:

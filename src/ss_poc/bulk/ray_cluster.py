@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,15 +17,14 @@ from ..inference.predictor import Predictor
 from ..inference.reading import Unread, decoded
 from ..measuring.settings import PartRules
 from .predict import Job
+from .ray_address import connected
 from .rows import SCHEMA, Row, error_rows, predicted_rows
 from .store import Store
 
 __all__ = ["RayCluster"]
 
-# Photographs that are read and predicted together, unless that were too many blocks for Ray; and the seconds an address
-# may take to answer.
-TOGETHER, MOST_BLOCKS, PATIENCE = 16, 10_000, 5.0
-PACKAGE = Path(__file__).resolve().parents[1]
+# Photographs that are read and predicted together, unless that were too many blocks for Ray.
+TOGETHER, MOST_BLOCKS = 16, 10_000
 
 
 class RayCluster:
@@ -52,7 +46,7 @@ class RayCluster:
         self._rules = paths.rules.name
 
     def __enter__(self) -> RayCluster:
-        self._ray = _connected(self._config.address)
+        self._ray = connected(self._config.address)
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -150,54 +144,3 @@ def _last_line(error: Exception) -> str:
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def _connected(address: str | None) -> Any:
-    """Ray, connected to the cluster of an address, or with one of its own on this machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise EngineError(f"Ray is not installed here: {error}", "the packages of requirements-ray.txt",
-                          "pip install -r requirements-ray.txt") from error
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_answers(address)
-    try:
-        # Without the packages of ray[default] a dashboard of our own fails, after a minute and with a page of reasons.
-        context = ray.init(address, runtime_env={"py_modules": [str(PACKAGE)]}, logging_level="error",
-                           include_dashboard=None if find_spec("aiohttp_cors") or address != "local" else False)
-    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and bare Exception here
-        raise _refused(address, str(error), ray.__version__) from error
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if context.dashboard_url:
-        print(f"Ray's dashboard: http://{context.dashboard_url}", file=sys.stderr, flush=True)
-    return ray
-
-
-def _check_answers(address: str) -> None:
-    """Raise EngineError where nothing listens at an address: Ray itself would go on asking for a minute."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
-    except OSError as error:
-        raise _refused(address, error.strerror or str(error), "") from error
-
-
-def _refused(address: str, reason: str, version: str) -> EngineError:
-    if "ersion mismatch" in reason:
-        return EngineError(f"the Ray cluster at {address} is of another version: {' '.join(reason.split())}",
-                           f"Ray {version} and the same Python on all machines",
-                           "install the cluster's version here, or this one there")
-    if address == "local":
-        return EngineError(f"Ray could not be started here: {reason.strip().splitlines()[0]}",
-                           "a Ray of its own on this machine",
-                           "see its logs in /tmp/ray/session_latest/logs, or name an --address")
-    return EngineError(f"no Ray answers at {address}: {reason.strip().splitlines()[0]}",
-                       "the address of a cluster's head, such as 10.0.0.5:6379, or auto on one of its machines",
-                       "start one with ray start --head; where it asks for a token, set RAY_AUTH_MODE=token and copy "
-                       "the head's ~/.ray/auth_token; or drop --address for this machine alone")

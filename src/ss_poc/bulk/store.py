@@ -91,8 +91,9 @@ class Store:
             (self._local / folder).rmdir()
 
     @contextmanager
-    def claim(self, name: str, what: str) -> Iterator[None]:
-        """Keep other processes from what this one works on. A claim ends with its process, however that ends.
+    def claim(self, name: str, what: str) -> Iterator[int | None]:
+        """Keep other processes from what this one works on. A claim ends with its process, however that ends, and with
+        those that inherit the descriptor which the block is handed.
 
         Object storage has no claims: there two processes do the same work, and the last to end stays.
 
@@ -104,12 +105,12 @@ class Store:
             ArtifactError: another process has the claim, or the disk has no locks.
         """
         if not self._local:
-            yield
+            yield None
             return
         path = self._local / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path, what):
-            yield
+        with _locked(path, what) as descriptor:
+            yield descriptor
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -126,7 +127,7 @@ class Store:
 
 
 @contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
+def _locked(path: Path, what: str) -> Iterator[int]:
     while True:
         with path.open("a") as file:
             try:
@@ -141,7 +142,7 @@ def _locked(path: Path, what: str) -> Iterator[None]:
             # Who had the claim before removed the file as it ended: then another one has the name, or will have it.
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 try:
-                    yield
+                    yield file.fileno()
                 finally:
                     path.unlink(missing_ok=True)
                 return

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: less than all of it where it runs in a container."""
+"""What this process may use of the machine: less than all of it where it runs in a container; and how it ends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import ctypes
 import math
 import os
 import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import ModelError
 
-__all__ = ["cores", "free_memory", "give_memory_back", "memory_limit", "memory_used", "require_processor",
-           "share_cores"]
+__all__ = ["cores", "ending_in_order", "free_memory", "give_memory_back", "memory_limit", "memory_used",
+           "require_processor", "share_cores"]
 
 # On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
 FEW_CORES = 2
@@ -102,3 +106,13 @@ def give_memory_back() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):  # another C library than glibc
         return
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Where a scheduler asks this process to end (SIGTERM), end it by SystemExit: what it has to close is closed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

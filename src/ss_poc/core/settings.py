@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import ConfigError
 
-__all__ = ["check_bounds", "flags_of", "from_environment", "from_flags", "setting", "stored_settings"]
+__all__ = ["check_bounds", "flags_of", "from_environment", "from_flags", "kinds_of", "setting", "stored_settings"]
 
 T = TypeVar("T")
 
@@ -70,12 +70,13 @@ def from_flags(cls: type[T], argv: Sequence[str] | None, description: str, posit
     """
     shown = [line for line in (examples or "").splitlines() if line.startswith("    ")]
     path = Path(sys.argv[0])
+    path = path.parent if path.stem == "__main__" else path
     parser = argparse.ArgumentParser(prog=f"python -m ss_poc.{path.stem}" if path.parent.name == "ss_poc" else None,
                                      description=description, allow_abbrev=False,
                                      epilog="\n".join(["examples:", *shown]) if shown else None,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     for item in fields(cls):  # type: ignore[arg-type]
-        choices, kind = item.metadata["choices"], _kinds(cls)[item.name]
+        choices, kind = item.metadata["choices"], kinds_of(cls)[item.name]
         if item.name in positional:
             parser.add_argument(item.name, help=_help(item))
         elif kind is bool:
@@ -112,7 +113,7 @@ def from_environment(cls: type[T], environment: Mapping[str, str] = os.environ) 
     values = {}
     for item in fields(cls):  # type: ignore[arg-type]
         name = item.metadata["variable"] or f"SS_POC_{item.name.upper()}"
-        text, kind = environment.get(name, ""), _kinds(cls)[item.name]
+        text, kind = environment.get(name, ""), kinds_of(cls)[item.name]
         if text:
             try:
                 values[item.name] = _read(item, kind, text)
@@ -129,8 +130,8 @@ def stored_settings(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in stored.items()}
 
 
-def _kinds(cls: type) -> dict[str, type]:
-    """The declared type of each setting, without its None."""
+def kinds_of(cls: type) -> dict[str, type]:
+    """Return the declared type of each setting, without its None."""
     hints = get_type_hints(cls)
     return {item.name: next(kind for kind in (get_args(hints[item.name]) or (hints[item.name],))
                             if kind is not type(None)) for item in fields(cls)}

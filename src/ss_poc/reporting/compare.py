@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArtifactError
-from ..core.files import read_csv
-from ..core.masks import decode_rle
-from ..core.run import RLE_COLUMNS, Run, RunPaths
-from ..core.scores import bootstrap_weights, dice_of_counts, interval, mean_iou
+from ..core.run import Run, RunPaths
+from ..core.scores import bootstrap_weights
 from ..core.text_table import counted
+from .paired import RESAMPLES, change, dice_of_images, image_counts, iou_of_pixels
 
 __all__ = ["NOT_REPEATED", "compare", "compare_command"]
 
 # Settings that say how a run was started, not what it is.
 NOT_REPEATED = ("resume", "reuse", "overwrite")
-RESAMPLES = 2000
 
 
 def compare_command(argv: Sequence[str]) -> None:
@@ -60,7 +58,7 @@ def compare(runs: Sequence[RunPaths]) -> str:
             "runs of the same classes")
     lines = ["runs: " + ", ".join(names), "", "what differs"]
     lines += _differences([_flat(fact) for fact in facts], names) or ["  nothing"]
-    scores = [_image_scores(paths, fact.data.labels) for paths, fact in zip(runs, facts, strict=True)]
+    scores = [image_counts(paths, fact.data.labels) for paths, fact in zip(runs, facts, strict=True)]
     shared = sorted(set.intersection(*(set(score) for score in scores)))
     lines += ["", f"scores on the {counted(len(shared), 'image')} that all of them validate"
               + ("" if shared else ": none, so nothing can be compared; train with the same --seed")]
@@ -84,26 +82,13 @@ def _differences(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> li
                                           zip(names, facts, strict=True)) for key in keys]
 
 
-def _image_scores(paths: RunPaths, labels: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each validation image (C, 3): pixels in both, true and predicted, from the RLE that the search wrote."""
-    tables = [read_csv(paths.valid / f"valid_batch_{kind}.csv", RLE_COLUMNS) for kind in ("true", "pred")]
-    found: dict[str, np.ndarray] = {}
-    for true, predicted in zip(*tables, strict=True):
-        size_hw = (int(true["height"]), int(true["width"]))
-        masks = [decode_rle({"size": list(size_hw), "counts": row["counts"]}, size_hw) for row in (true, predicted)]
-        counts = found.setdefault(true["image"], np.zeros((len(labels), 3)))
-        counts[list(labels).index(true["label"])] = (np.count_nonzero(masks[0] & masks[1]), *map(np.count_nonzero,
-                                                                                                 masks))
-    return found
-
-
 def _score_lines(scores: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], labels: Sequence[str]) -> list[str]:
     counts = [np.stack(list(score.values())) for score in scores]
     weights = bootstrap_weights(len(counts[0]), RESAMPLES)
     ones = np.ones((1, len(counts[0])))
     width = max(map(len, ("mean", *labels)))
     lines = []
-    for measure, scored in (("Dice of an image", _mean_dice), ("IoU of all pixels", _iou)):
+    for measure, scored in (("Dice of an image", dice_of_images), ("IoU of all pixels", iou_of_pixels)):
         lines.append(f"  {measure}")
         parts: list[tuple[Any, str]] = [*enumerate(labels), (slice(None), "mean")]
         for channel, label in parts:
@@ -111,21 +96,6 @@ def _score_lines(scores: Sequence[Mapping[str, np.ndarray]], names: Sequence[str
             drawn = [scored(count[:, channel], weights) for count in counts]
             cells = [f"{names[0]} {values[0]:.3f}"]
             for name, value, samples in zip(names[1:], values[1:], drawn[1:], strict=True):
-                (low,), (high,) = interval((samples - drawn[0])[:, None])
-                word = "better" if low > 0 else "worse" if high < 0 else "no sure difference"
-                cells.append(f"{name} {value:.3f} ({value - values[0]:+.3f}, {low:+.3f} to {high:+.3f}: {word})")
+                cells.append(f"{name} {value:.3f} ({change(value, values[0], samples, drawn[0])})")
             lines.append(f"    {label:<{width}}  " + "   ".join(cells))
     return lines
-
-
-def _mean_dice(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean Dice of an image on weighted images: (N, 3) or (N, C, 3) counts, (B, N) weights, to (B,)."""
-    both, total = counts[..., 0], counts[..., 1] + counts[..., 2]
-    dices = dice_of_counts(both, total).reshape(len(counts), -1).mean(axis=1)
-    return weights @ dices / weights.sum(axis=1)
-
-
-def _iou(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """IoU of all pixels on weighted images, averaged over the classes that have any; shapes as in `_mean_dice`."""
-    both, true, predicted = (counts[..., place].reshape(len(counts), -1) for place in range(3))
-    return mean_iou(both, true + predicted - both, weights)

@@ -19,7 +19,7 @@ from ..data.folds import split_fold
 from ..data.split import SPLIT_FILE, split_samples, together, valid_fraction_for, workpiece_of
 from .recipe import CHOSEN, Choice
 
-__all__ = ["as_started", "like", "recipe_of", "run_of", "split_of", "survey_of"]
+__all__ = ["as_started", "changed_settings", "like", "recipe_of", "run_of", "split_of", "survey_of"]
 
 # Settings that say how a command is to be run, not what the run is: they may change when it goes on.
 NOT_OF_THE_RUN = ("resume", "reuse", "overwrite", "cache_mb", "result", "img_path", "json_path")
@@ -125,15 +125,27 @@ def as_started(run: dict[str, Any], config: TrainConfig, dataset: Dataset) -> Ch
                             "--model_name v_2 for a new run beside it, --overwrite for one in its place")
     then = run["config"]
     _refuse_unknown({*CHOSEN} - {*then})
-    filled = {name: then[name] for name in (*CHOSEN, "valid") if getattr(config, name) is None}
-    config = dataclasses.replace(config, **filled)
-    now = dataclasses.asdict(config)
-    changed = [f"{name}: was {then[name]!r}, is {now[name]!r}" for name in then
-               if name not in NOT_OF_THE_RUN and now[name] != then[name]]
+    changed = changed_settings(then, config)
     if changed:
         raise ConfigError("settings differ from those the run was started with: " + "; ".join(changed),
                           "the same settings", "repeat the same command, or start a new run: --model_name v_2")
-    return ChosenConfig(**vars(config))
+    return ChosenConfig(**vars(dataclasses.replace(config, **_left_open(then, config))))
+
+
+def changed_settings(then: dict[str, Any], config: TrainConfig) -> list[str]:
+    """What a user names otherwise than a run was started with; what is left open is that of the run.
+
+    Args:
+        then: `config` of its run.json.
+        config: what the user names now.
+    """
+    now = {**dataclasses.asdict(config), **_left_open(then, config)}
+    return [f"{name}: was {then[name]!r}, is {now[name]!r}" for name in then
+            if name not in NOT_OF_THE_RUN and now[name] != then[name]]
+
+
+def _left_open(then: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+    return {name: then[name] for name in (*CHOSEN, "valid") if name in then and getattr(config, name) is None}
 
 
 def survey_of(run: dict[str, Any]) -> Survey:
