@@ -105,25 +105,27 @@ def test_a_ray_cluster_does_the_runs_and_keeps_what_they_say(here):
 
 
 @pytest.mark.slow
-def test_a_plan_that_is_killed_goes_on_and_its_recipes_are_ranked(tmp_path):
+def test_a_plan_that_is_killed_goes_on_and_its_folds_are_put_together(tmp_path):
     draw_set(tmp_path / "tiny", 24)
     (tmp_path / "plan.yaml").write_text(
-        "plan: p\ndata: [{img_path: tiny}]\nfolds: 2\nflags: {batch_size: 4, epoch: 3, loss: [lovasz, focal]}\n")
+        "plan: p\ndata: [{img_path: tiny}]\nfolds: 2\nflags: {batch_size: 4, epoch: 3, loss: [lovasz]}\n")
+    words = [sys.executable, "-m", "ss_poc.runs", "plan.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     log = tmp_path / "result/tiny/segment/p_loss-lovasz_seed-0_fold-1of2/log/log.out"
-    with subprocess.Popen([sys.executable, "-m", "ss_poc.runs", "plan.yaml"], cwd=tmp_path, start_new_session=True,
-                          env={**os.environ, "PYTHONPATH": str(SOURCE)}, stdout=subprocess.DEVNULL) as killed:
-        until = time.monotonic() + 200
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, start_new_session=True,
+                          stdout=subprocess.DEVNULL) as killed:
+        until = time.monotonic() + 400
         while not log.is_file() and time.monotonic() < until:
             time.sleep(0.05)
         os.killpg(killed.pid, signal.SIGKILL)
     rows = log.read_text().splitlines()
     assert len(rows) < 4, "killed before the last epoch"
-    done = stage("runs", "plan.yaml", cwd=tmp_path)
-    assert "resumed after epoch" in done.stdout and "4 runs, 0 done already" in done.stdout
+    done = subprocess.run(words, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "resumed after epoch" in done.stdout and "2 runs, 0 done already" in done.stdout
     assert log.read_text().splitlines()[:len(rows)] == rows
-    assert "4 runs, 4 done already" in stage("runs", "plan.yaml", cwd=tmp_path).stdout
+    assert "2 runs, 2 done already" in stage("runs", "plan.yaml", cwd=tmp_path).stdout
     ranked = stage("runs", "collect", "plan.yaml", cwd=tmp_path).stdout
-    assert ranked.startswith("tiny: 4 of 4 runs done; compared on 24 photographs\n"), "each validated in one fold"
-    assert len(ranked.splitlines()) == 4 and "loss=focal" in ranked
-    valid = [read_json(path)["split"]["valid"] for path in (tmp_path / "result/tiny/segment").glob("*focal*/run.json")]
+    assert ranked.startswith("tiny: 2 of 2 runs done; compared on 24 photographs\n"), "each validated in one fold"
+    valid = [read_json(path)["split"]["valid"] for path in (tmp_path / "result/tiny/segment").glob("*/run.json")]
     assert len(valid) == 2 and not set(valid[0]) & set(valid[1])
