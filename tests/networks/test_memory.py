@@ -35,12 +35,18 @@ def test_a_memory_that_knows_nothing_changes_nothing(alone, joined):
     np.testing.assert_allclose(log_odds(joined), log_odds(alone), atol=1e-4)
 
 
-def test_a_photograph_that_departs_moves_all_of_its_places_alike(alone, joined):
+def test_a_photograph_that_departs_moves_its_most_suspicious_place_and_none_below_its_mean(alone, joined):
     """z is -1 and 0.5 whatever is seen, and weighs 0.3; then one is far above MOST_Z, and counts as that."""
     joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), 0.3)])
+    before = log_odds(alone)
+    highest, mean = before.max(axis=(1, 2), keepdims=True), before.mean(axis=(1, 2), keepdims=True)
     for biases, counted in (((-1.0, 0.5), -0.5), ((100.0, 0.5), MOST_Z + 0.5)):
         joined.get_layer(Z_SCORE).set_weights([np.zeros((1, 1, 2, 1)), np.array(biases)])
-        np.testing.assert_allclose(log_odds(joined) - log_odds(alone), 0.3 * counted, atol=1e-3)
+        moved = log_odds(joined) - before
+        np.testing.assert_allclose(moved[before == highest], 0.3 * counted, atol=2e-2)
+        np.testing.assert_allclose(moved[before < mean], 0, atol=1e-3)
+        half = np.abs(before - (highest + mean) / 2) < 0.01 * (highest - mean)  # halfway: a quarter
+        np.testing.assert_allclose(moved[half], 0.3 * counted / 4, atol=2e-2)
 
 
 def test_each_scale_has_its_own_units(alone, joined):

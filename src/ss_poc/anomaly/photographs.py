@@ -22,7 +22,7 @@ from ..formats.labels import LabelSource, find_labels, read_labels
 __all__ = ["FEWEST", "Found", "Good", "find_good"]
 
 FEWEST = 2  # one trains, one validates
-MOST_GOOD, MOST_LABELLED = 2000, 100
+MOST_GOOD, MOST_LABELLED = 2000, 50
 
 
 @dataclass(frozen=True)

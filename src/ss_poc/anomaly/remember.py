@@ -1,8 +1,8 @@
 """A trained network of good photographs, joined with a memory of them.
 
 What was trained finds marks that look like those drawn onto good photographs. The memory tells when a photograph as a
-whole departs from good ones: it then moves the log-odds of all places up, by as much as these vary among good
-photographs. So both count alike, whatever their units.
+whole departs from good ones: it then moves the log-odds of its most suspicious places up, by as much as these vary
+among good photographs. So both count alike, whatever their units.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ SCALES = ("fine", "coarse")
 POWERS = (4, 8)
 # Layers: a photograph's scores in deviations of good photographs; how much their sum moves the log-odds of its places.
 Z_SCORE, WEIGHT = "z_score", "memory_weight"
-LEAST_Z, MOST_Z = -2.0, 8.0
+LEAST_Z, MOST_Z = -2.0, 6.0
 
 
 def lite0_taps(weights: str | None = "imagenet") -> keras.Model:
@@ -73,7 +73,7 @@ def _distance(values: Any, scale: str) -> Any:
 
 def with_memory(model: keras.Model, memory: keras.Model) -> keras.Model:
     """Join a network with a memory of good photographs: where a photograph as a whole departs from good ones, the
-    log-odds of all its places rise.
+    log-odds of its most suspicious places rise.
 
     Args:
         model: (N, h, w, 3) float32 RGB in 0..255 to (N, h, w, C) float32 probabilities.
@@ -86,4 +86,12 @@ def with_memory(model: keras.Model, memory: keras.Model) -> keras.Model:
     z_scores = layers.DepthwiseConv2D(1, name=Z_SCORE)(memory(model.input))
     departed = ops.sum(ops.clip(z_scores, LEAST_Z, MOST_Z), axis=-1, keepdims=True)
     shift = layers.Conv2D(1, 1, use_bias=False, kernel_initializer="zeros", name=WEIGHT)(departed)
-    return keras.Model(model.input, layers.Activation("sigmoid", dtype="float32", name="probability")(logits + shift))
+    risen = logits + shift * _suspicion(logits)
+    return keras.Model(model.input, layers.Activation("sigmoid", dtype="float32", name="probability")(risen))
+
+
+def _suspicion(logits: Any) -> Any:
+    """1 at the highest place of each photograph, 0 from its mean on downwards, a square between: so a photograph that
+    departs is not marked all over."""
+    highest, mean = (reduce(logits, axis=(1, 2), keepdims=True) for reduce in (ops.max, ops.mean))
+    return ops.square(ops.relu(logits - mean) / ops.maximum(highest - mean, 1e-6))
