@@ -21,7 +21,7 @@ from ..core.scores import dice, intersection_union
 from ..data.dataset import Sample
 from ..inference.predictor import Predictor
 
-__all__ = ["BINS", "Evidence", "Looked", "Suspect", "gather"]
+__all__ = ["BINS", "Evidence", "Looked", "Suspect", "gather", "small_size"]
 
 # Number of steps from 0 to 1 that probabilities are counted in.
 BINS = 100
@@ -149,10 +149,16 @@ def _look(sample: Sample, predictor: Predictor) -> _Parts:
     return _Parts(looked, true_at, all_at, _confusion(truth, prediction.mask), suspects)
 
 
+def small_size(size_hw: Sequence[int]) -> tuple[int, int]:
+    """(height, width) of a picture in the report, of a photograph of that size."""
+    factor = min(1.0, PICTURE / max(size_hw))
+    height, width = (max(1, round(length * factor)) for length in size_hw)
+    return height, width
+
+
 def _pictures(image: np.ndarray, truth: np.ndarray, mask: np.ndarray,
               colors: Sequence[str]) -> tuple[bytes, bytes, bytes]:
-    factor = min(1.0, PICTURE / max(image.shape[:2]))
-    size_hw = tuple(max(1, round(length * factor)) for length in image.shape[:2])
+    size_hw = small_size(image.shape[:2])
     small = resize_image(image, size_hw)
 
     def shown(planes: np.ndarray) -> bytes:

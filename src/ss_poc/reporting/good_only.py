@@ -17,10 +17,11 @@ from ..core.good_names import is_drawn, is_labelled
 from ..core.images import encode_image, resize_image
 from ..core.refine import resize_probability
 from ..core.run import Run
+from ..core.scores import interval
 from ..data.dataset import Dataset, Sample
 from ..inference.predictor import Predictor
 from . import charts
-from .evidence import PICTURE, QUALITY, Evidence
+from .evidence import QUALITY, Evidence, small_size
 
 __all__ = ["GoodOnly", "Pair", "auroc", "good_only", "flagged_range"]
 
@@ -47,7 +48,7 @@ class GoodOnly:
 
     Attributes:
         source: the user's folder.
-        good, drawn, labelled: photographs that validate, of each kind.
+        good, labelled: good photographs that validate, and those with labelled defects.
         areas: (AUROC, lower and upper bound) of good photographs against drawn and labelled defects, by kind; a kind
             without photographs is not there.
         alarms: good photographs that are called defective.
@@ -58,7 +59,6 @@ class GoodOnly:
 
     source: str
     good: int
-    drawn: int
     labelled: int
     areas: dict[str, tuple[float, float, float]]
     alarms: int
@@ -82,7 +82,7 @@ def good_only(run: Run, dataset: Dataset, predictor: Predictor, evidence: Eviden
     scores = {kind: np.array(found) for kind, found in kinds.items() if found}
     areas = {kind: auroc(scores["good"], found) for kind, found in scores.items() if kind != "good" and good}
     return GoodOnly(
-        info["source"], len(good), len(kinds["drawn defects"]), len(kinds["labelled defects"]), areas, alarms,
+        info["source"], len(good), len(kinds["labelled defects"]), areas, alarms,
         flagged_range(alarms, len(good)), _strangest(run, dataset, predictor, evidence, info["odd"]),
         charts.score_histogram(scores, max(predictor.floors)), charts.roc(scores, {
             kind: area for kind, (area, _, _) in areas.items()}))
@@ -103,7 +103,7 @@ def auroc(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, float]:
     random = np.random.default_rng(0)
     drawn = [roc_auc_score(labels, np.concatenate([random.choice(side, len(side)) for side in (good, bad)]))
              for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    (low,), (high,) = interval(np.array(drawn)[:, None])
     return area, float(low), float(high)
 
 
@@ -131,7 +131,6 @@ def _strangest(run: Run, dataset: Dataset, predictor: Predictor, evidence: Evide
 def _pictures(sample: Sample, predictor: Predictor) -> tuple[bytes, bytes]:
     """The photograph and its heat map, both small."""
     image = sample.image()
-    factor = min(1.0, PICTURE / max(image.shape[:2]))
-    small = resize_image(image, [max(1, round(length * factor)) for length in image.shape[:2]])
+    small = resize_image(image, small_size(image.shape[:2]))
     heat = draw_heat(small, resize_probability(predictor.probability(image).max(axis=-1), small.shape[:2]))
     return encode_image(small, quality=QUALITY), encode_image(heat, quality=QUALITY)

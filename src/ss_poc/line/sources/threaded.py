@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 
 from .photograph import Put
 
 __all__ = ["ThreadedSource"]
 
 
-class ThreadedSource:
+class ThreadedSource(ABC):
     """Others inherit `_run`, which ends soon after `_stopping` is set.
 
     Args:
@@ -32,5 +33,6 @@ class ThreadedSource:
         if self._thread:
             self._thread.join()
 
+    @abstractmethod
     def _run(self, put: Put) -> None:
-        raise NotImplementedError
+        """Give photographs until `_stopping` is set."""
