@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,7 +66,8 @@ def broker(folder: Path, settings: str = "allow_anonymous true") -> Iterator[Bro
 def listening(port: int, topic: str) -> Iterator[list[tuple[str, bytes, bool]]]:
     """What is published below a topic: topic, payload, and whether it was retained."""
     heard: list[tuple[str, bytes, bool]] = []
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, "listener", clean_session=False)
+    # A session that outlives a broker. Each listener has its own: what one did not confirm would be told to the next.
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, f"listener-{uuid.uuid4()}", clean_session=False)
     client.reconnect_delay_set(1, 1)
     client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
     subscribed = threading.Event()

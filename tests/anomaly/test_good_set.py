@@ -174,7 +174,9 @@ def test_one_flag_trains_on_good_photographs_and_all_later_stages_take_the_model
     assert "is trained already" in again.stdout and "remembering" not in again.stderr
     stage("export", "--img_dir_name", "photos", cwd=tmp_path)
     stage("post_processing", "--img_dir_name", "photos", cwd=tmp_path)
-    assert read_run(paths)["operating"]["chosen"]["max_false_alarm"] == "1%"
+    chosen = read_run(paths)["operating"]["chosen"]
+    # After one epoch the network says little; the memory is heard all the same.
+    assert chosen["max_false_alarm"] == "1%" and chosen["missed"] < chosen["defective"] and not chosen["false_alarms"]
     stage("report", "--img_dir_name", "photos", cwd=tmp_path)
     page = (paths.valid / "report.html").read_text()
     assert "of 2 good photographs</b> that did not train" in page and "against drawn defects: AUROC" in page

@@ -81,7 +81,7 @@ def test_the_newest_part_is_shown_with_overlay_facts_and_measurements_and_strang
     expected = np.zeros((24, 40), bool)
     expected[10:14, 20:25] = True
     np.testing.assert_array_equal(changed, expected)
-    page.locator("#outlines").uncheck()
+    page.locator("#show-outlines").uncheck()
     np.testing.assert_array_equal(pixels(page), decode_image(photograph(1, defect=True)).astype(int))
     assert page.locator("#keys").inner_text() == "scratch" and page.locator("main img").count() == 0
 

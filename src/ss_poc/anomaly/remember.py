@@ -31,6 +31,9 @@ __all__ = ["remember"]
 REMEMBERED, MEASURED = 200, 100
 # Pixels of a window, those with the highest log-odds, whose mean is compared among photographs.
 HIGHEST = 50
+# Log-odds for each deviation that a photograph departs, at least: places hardly vary where a network is barely trained,
+# and the memory alone then has to be heard. A trained one's vary by more.
+LEAST_WEIGHT = 1.0
 FEWEST = 5  # windows of photographs that did not train; with fewer, the others are measured as well
 ENDING = "_good"
 
@@ -86,4 +89,4 @@ def _weigh(joined: keras.Model, model: keras.Model, good: Sequence[np.ndarray]) 
     mean, deviation = scores.mean(axis=0), scores.std(axis=0) + 1e-3
     z_score.set_weights([np.reshape(1 / deviation, (1, 1, -1, 1)), -mean / deviation])
     highest = [np.partition(np.ravel(logits), -HIGHEST)[-HIGHEST:].mean() for logits, _ in answers]
-    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), np.std(highest) + 1e-3, np.float32)])
+    joined.get_layer(WEIGHT).set_weights([np.full((1, 1, 1, 1), max(np.std(highest), LEAST_WEIGHT), np.float32)])

@@ -107,7 +107,7 @@ async function start() {
   showAll();
   $("#language").addEventListener("click", () => { changeLanguage(); showAll(); });
   $("#newest").addEventListener("click", () => { state.chosen = null; showTitle(); mark(""); });
-  $("#outlines").addEventListener("change", showPart);
+  $("#show-outlines").addEventListener("change", showPart);
   $("#wrong").addEventListener("click", tried(send));
   prepare(tried(choose));
   state.info = await (await ask("line/info")).json(); // alone: the token is asked for once

@@ -77,7 +77,7 @@ function showPicture() {
   [canvas.width, canvas.height] = [photo.width, photo.height];
   canvas.style.width = `min(100%, ${(60 * photo.width) / photo.height}vh)`;
   const image = new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
-  if ($("#outlines").checked) paint(image.data, photo.width, photo.height, layers, OPACITY);
+  if ($("#show-outlines").checked) paint(image.data, photo.width, photo.height, layers, OPACITY);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
