@@ -22,7 +22,7 @@ V_1 = ("--set", "image.tag=v_1")
 ALL = (*V_1, "--set", "ingress.enabled=true,ingress.host=segment.plant,ingress.tlsSecret=tls,ingress.className=nginx",
        "--set", "token.secret=api-token,serviceMonitor.enabled=true,serviceMonitor.labels.team=vision",
        "--set", "collect.perDay=20,collect.claim=collected,workers=2,imagePullSecrets={registry}",
-       "--set", "env.SS_POC_CORS=https://line.plant,env.SS_POC_MAX_IMAGES=8,runtimeClassName=nvidia",
+       "--set", "partRules.configMap=rules,env.SS_POC_CORS=https://line.plant,env.SS_POC_MAX_IMAGES=8,runtimeClassName=nvidia",
        "--set", "secretEnv.SS_POC_LABEL_STUDIO_TOKEN.secret=studio,secretEnv.SS_POC_LABEL_STUDIO_TOKEN.key=token",
        "--set-json", 'networkPolicy.from=[{"namespaceSelector":{"matchLabels":{"role":"line"}}}]',
        "--set-json", 'networkPolicy.egress=[{"ports":[{"port":8080}]}]',
@@ -119,6 +119,15 @@ def test_replicas_that_share_a_claim_have_a_folder_each():
     assert {"name": "collected", "mountPath": "/collected", "subPathExpr": "$(POD_NAME)"} in \
         container(kept)["volumeMounts"]
     assert variables(container(kept))["POD_NAME"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def test_part_rules_of_a_config_map_are_read_and_never_written():
+    measured = rendered(SERVICE, *V_1, "--set", "partRules.configMap=part-rules")
+    assert {"name": "part-rules", "configMap": {"name": "part-rules"}} in \
+        only(measured, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "part-rules", "mountPath": "/rules", "readOnly": True} in container(measured)["volumeMounts"]
+    assert variables(container(measured))["SS_POC_RULES"] == "/rules"
+    assert "SS_POC_RULES" not in variables(container(rendered(SERVICE, *V_1)))
 
 
 def test_the_token_is_named_and_never_written():

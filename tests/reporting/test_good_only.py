@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ss_poc.core.refine import plain_rules
 from ss_poc.reporting.charts import roc, score_histogram
-from ss_poc.reporting.good_only import auroc, flagged_range
+from ss_poc.reporting.good_only import auroc, flagged_range, least_score
 
 
 def test_auroc_is_the_fraction_of_pairs_in_which_the_bad_one_is_higher():
@@ -22,6 +23,11 @@ def test_no_alarm_among_thirty_leaves_up_to_a_ninth_possible():
     low, high = flagged_range(3, 3)
     assert high == 1.0 and low == pytest.approx(0.025**(1 / 3))
     assert flagged_range(0, 0) == (0.0, 1.0)
+
+
+def test_a_photograph_needs_a_marked_pixel_and_the_threshold_of_the_verdict():
+    (rule,) = plain_rules(("anomaly",), ("#e6194b",), (256, 320))  # marks from 0.5 on
+    assert least_score(rule, 0.2) == 0.5 and least_score(rule, 0.7) == 0.7
 
 
 def test_charts_name_each_kind_with_its_number():

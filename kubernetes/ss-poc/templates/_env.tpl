@@ -11,6 +11,9 @@
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end }}
 {{- end }}
+{{- if .Values.partRules.configMap }}
+- {name: SS_POC_RULES, value: /rules}
+{{- end }}
 {{- if .Values.token.secret }}
 - name: API_TOKEN
   valueFrom: {secretKeyRef: {name: {{ .Values.token.secret }}, key: {{ .Values.token.key }}}}

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -46,7 +46,9 @@ class Archive:
         self.engine: Engine = open_tables(url)
         self.line = line
         dialect: Any = sqlite if self.engine.dialect.name == "sqlite" else postgresql
-        self._add_part = dialect.insert(PARTS).on_conflict_do_nothing(index_elements=["key"])
+        # Statements that every part needs are built once: that takes longer than to run them.
+        self._add_part = dialect.insert(PARTS).on_conflict_do_nothing(index_elements=["key"]).returning(PARTS.c.id)
+        self._knows = select(PARTS.c.id).where(PARTS.c.key == bindparam("key"))
 
     def close(self) -> None:
         """Close all connections."""
@@ -67,7 +69,7 @@ class Archive:
     def _add(self, connection: Connection, part: Part) -> bool:
         values = {name: getattr(part, name) for name in COLUMNS}
         values.update(reasons=list(part.reasons), measurements=list(part.measurements), handed_over=False)
-        number = connection.execute(self._add_part.values(**values).returning(PARTS.c.id)).scalar()
+        number = connection.execute(self._add_part, values).scalar()
         if number is None:
             return False
         if part.found:
@@ -81,8 +83,8 @@ class Archive:
         Raises:
             ArchiveError: the database does not answer now.
         """
-        with self._reading() as rows:
-            return bool(rows(select(PARTS.c.id).where(PARTS.c.key == key)))
+        with _said_alike(), self.engine.connect() as connection:
+            return connection.execute(self._knows, {"key": key}).first() is not None
 
     def known_files(self, source: str, stamps: dict[str, str]) -> set[str]:
         """Names of those files that are archived as they are.

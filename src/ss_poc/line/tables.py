@@ -22,6 +22,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    make_url,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -83,7 +84,8 @@ def open_tables(url: str) -> Engine:
         ArtifactError: it cannot be opened, or a newer version of this program wrote it.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        # A connection to a server may be lost while nobody uses it; one to a file is not.
+        engine = create_engine(url, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
         if engine.dialect.name == "sqlite":
             if engine.url.database:
                 Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)

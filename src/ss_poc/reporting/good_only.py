@@ -11,6 +11,7 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
+from ..core.config import Rule
 from ..core.drawing import draw_heat
 from ..core.files import read_json
 from ..core.good_names import is_drawn, is_labelled
@@ -23,7 +24,7 @@ from ..inference.predictor import Predictor
 from . import charts
 from .evidence import QUALITY, Evidence, small_size
 
-__all__ = ["GoodOnly", "Pair", "auroc", "good_only", "flagged_range"]
+__all__ = ["GoodOnly", "Pair", "auroc", "flagged_range", "good_only", "least_score"]
 
 SHOWN = 12  # good photographs with their heat maps
 LOOKED_AT = 150  # photographs that trained, of which the strangest are shown
@@ -84,8 +85,13 @@ def good_only(run: Run, dataset: Dataset, predictor: Predictor, evidence: Eviden
     return GoodOnly(
         info["source"], len(good), len(kinds["labelled defects"]), areas, alarms,
         flagged_range(alarms, len(good)), _strangest(run, dataset, predictor, evidence, info["odd"]),
-        charts.score_histogram(scores, max(predictor.floors)), charts.roc(scores, {
+        charts.score_histogram(scores, least_score(predictor.rules[0], predictor.floors[0])), charts.roc(scores, {
             kind: area for kind, (area, _, _) in areas.items()}))
+
+
+def least_score(rule: Rule, floor: float) -> float:
+    """Probability that calls a photograph defective: that of the verdict, and of a pixel that is marked at all."""
+    return max(rule.proba, floor)
 
 
 def _is_good(name: str) -> bool:
