@@ -20,14 +20,13 @@ from ss_poc.networks.build import build_model
 from ss_poc.networks.views import with_views
 from ss_poc.optimising.export import convert
 
-PEER = "compact24"
-
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=2, default=[256, 320], help="height and width of a window")
-    parser.add_argument("--encoders", nargs="+", default=[PEER, f"{PEER}+good", "compact16", "compact16+good"])
+    parser.add_argument("--encoders", nargs="+", help="the others are compared with the first",
+                        default=["compact24", "compact24+good", "compact16", "compact16+good"])
     parser.add_argument("--views", default="single", help="single or turned, as `train --views`")
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
@@ -40,9 +39,10 @@ def main() -> None:
             session.run(None, {session.get_inputs()[0].name: image})
             seconds[encoder].append(time.perf_counter() - began)
     p50 = {encoder: 1000 * float(np.median(found[5:])) for encoder, found in seconds.items()}
-    print(f"| network | ms, p50 | times {PEER} |\n| --- | ---: | ---: |")
+    peer = options.encoders[0]
+    print(f"| network | ms, p50 | times {peer} |\n| --- | ---: | ---: |")
     for encoder, milliseconds in p50.items():
-        print(f"| {encoder} | {milliseconds:.1f} | {milliseconds / p50[PEER]:.2f} |")
+        print(f"| {encoder} | {milliseconds:.1f} | {milliseconds / p50[peer]:.2f} |")
 
 
 def exported(encoder: str, size_hw: list[int], views: str) -> onnxruntime.InferenceSession:

@@ -83,8 +83,8 @@ class Archive:
         Raises:
             ArchiveError: the database does not answer now.
         """
-        with _said_alike(), self.engine.connect() as connection:
-            return connection.execute(self._knows, {"key": key}).first() is not None
+        with self._reading() as rows:
+            return bool(rows(self._knows, {"key": key}))
 
     def known_files(self, source: str, stamps: dict[str, str]) -> set[str]:
         """Names of those files that are archived as they are.
@@ -184,9 +184,9 @@ class Archive:
             count += len(dropped)
 
     @contextmanager
-    def _reading(self) -> Iterator[Callable[[Any], Sequence[Row[Any]]]]:
+    def _reading(self) -> Iterator[Callable[..., Sequence[Row[Any]]]]:
         with _said_alike(), self.engine.connect() as connection:
-            yield lambda statement: connection.execute(statement).all()
+            yield lambda statement, values=None: connection.execute(statement, values).all()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -84,9 +84,11 @@ def open_tables(url: str) -> Engine:
         ArtifactError: it cannot be opened, or a newer version of this program wrote it.
     """
     try:
+        address = make_url(url)
+        is_file = address.get_backend_name() == "sqlite"
         # A connection to a server may be lost while nobody uses it; one to a file is not.
-        engine = create_engine(url, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
-        if engine.dialect.name == "sqlite":
+        engine = create_engine(address, pool_pre_ping=not is_file)
+        if is_file:
             if engine.url.database:
                 Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
             event.listen(engine, "connect", _prepare_sqlite)
