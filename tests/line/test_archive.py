@@ -69,7 +69,7 @@ def test_files_are_known_by_name_size_and_time(archive):
 def test_what_no_sink_has_waits_in_order_until_it_is_handed_over(archive):
     archive.add([part(3), part(1, found={"pit": (1, 4)}), part(2), part(4, line="other")])
     assert list(archive.waiting()) == [[part(3), part(1, found={"pit": (1, 4)}), part(2)]]
-    archive.handed_over([part(3).key, part(2).key])
+    archive.add([], [part(3).key, part(2).key])
     assert list(archive.waiting()) == [[part(1, found={"pit": (1, 4)})]]
 
 
@@ -109,7 +109,7 @@ def test_old_parts_are_forgotten_with_their_pictures_but_none_that_waits(archive
     archive.add([part(1, taken_ms=now - 3 * 86_400_000, picture="old.png", found={"pit": (1, 1)}),
                  part(2, taken_ms=now - 3 * 86_400_000, picture="waits.png"), part(3, taken_ms=now, picture="new.png"),
                  part(4, line="other", taken_ms=0)])
-    archive.handed_over([part(1).key, part(3).key, part(4).key])
+    archive.add([], [part(1).key, part(3).key, part(4).key])
     assert archive.tidy(tmp_path, days=2) == (1, 0)
     assert [found.name for _, found in search(archive.engine, Query())] == ["4.png", "3.png", "2.png"]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["new.png", "waits.png"]

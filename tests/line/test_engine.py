@@ -130,7 +130,7 @@ def kill_at(owner, name, when):
 
 
 @pytest.mark.parametrize("place", [
-    (engine, "keep_picture"), (Archive, "add"), (Outbox, "put"), (Archive, "handed_over"), (WatchedFolder, "_put_away"),
+    (engine, "keep_picture"), (Archive, "add"), (Outbox, "put"), (WatchedFolder, "_put_away"),
 ], ids=lambda place: place[1])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_step_a_part_is_archived_once_and_told(tmp_path, service, place, when):

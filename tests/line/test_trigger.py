@@ -17,7 +17,7 @@ from ss_poc.line.settings import read_settings
 @pytest.fixture
 def triggered(tmp_path, service, token):
     """A line with a trigger of a camera (a film), one that only takes photographs, and one that wants a token."""
-    write_video(tmp_path / "a.avi", 50)
+    write_video(tmp_path / "a.avi", 40)
     ports = [free_port() for _ in range(3)]
     yaml = yaml_of(tmp_path, service)
     yaml.write_text(

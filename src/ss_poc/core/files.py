@@ -15,6 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = _beside(path, "tmp")
     try:
         yield temporary
-        for written in (temporary, *temporary.rglob("*")):
+        for written in temporary.rglob("*") if temporary.is_dir() else (temporary,):
             if written.is_file() and not written.is_symlink():
-                with written.open("rb") as file:
+                with open(written, "rb", buffering=0) as file:
                     os.fsync(file.fileno())
         try:
             os.replace(temporary, path)
@@ -55,7 +56,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def _beside(path: Path, kind: str) -> Path:
     """A name that no other call has: with the process' number and start, because numbers are given out again."""
     pid, name = os.getpid(), path.name if kind == "old" else _short(path.name)
-    return path.with_name(f".{pid}-{_start_of(pid)}-{secrets.token_hex(4)}.{kind}.{name}")
+    return path.with_name(f".{pid}-{_own_start(pid)}-{secrets.token_hex(4)}.{kind}.{name}")
+
+
+@cache
+def _own_start(pid: int) -> str:
+    """The same as `_start_of`, of this process, and of its children after a fork."""
+    return _start_of(pid)
 
 
 def _start_of(pid: int) -> str:

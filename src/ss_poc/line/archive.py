@@ -48,14 +48,21 @@ class Archive:
         dialect: Any = sqlite if self.engine.dialect.name == "sqlite" else postgresql
         # Statements that every part needs are built once: that takes longer than to run them.
         self._add_part = dialect.insert(PARTS).on_conflict_do_nothing(index_elements=["key"]).returning(PARTS.c.id)
+        self._add_found = insert(FOUND)
         self._knows = select(PARTS.c.id).where(PARTS.c.key == bindparam("key"))
+        self._handed_over = update(PARTS).where(PARTS.c.key == bindparam("handed")).values(handed_over=True)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def add(self, parts: Sequence[Part]) -> list[Part]:
-        """Keep parts, all or none; those that it has already are left as they are.
+    def add(self, parts: Sequence[Part], handed_over: Sequence[str] = ()) -> list[Part]:
+        """Keep parts, and note which ones of before all sinks have: all of it or nothing. Parts that it has already are
+        left as they are.
+
+        Args:
+            parts: to keep.
+            handed_over: keys of parts that all sinks have in their queues.
 
         Returns:
             The parts that are new.
@@ -63,7 +70,11 @@ class Archive:
         Raises:
             ArchiveError: the database does not take them now, because it does not answer or its disk is full.
         """
+        if not parts and not handed_over:
+            return []
         with self._writing() as connection:
+            if handed_over:
+                connection.execute(self._handed_over, [{"handed": key} for key in handed_over])
             return [part for part in parts if self._add(connection, part)]
 
     def _add(self, connection: Connection, part: Part) -> bool:
@@ -73,8 +84,8 @@ class Archive:
         if number is None:
             return False
         if part.found:
-            connection.execute(insert(FOUND), [{"part_id": number, "label": label, "objects": objects, "area": area}
-                                               for label, (objects, area) in part.found.items()])
+            connection.execute(self._add_found, [{"part_id": number, "label": label, "objects": objects, "area": area}
+                                                 for label, (objects, area) in part.found.items()])
         return True
 
     def knows(self, key: str) -> bool:
@@ -120,17 +131,6 @@ class Archive:
                 last = found[-1].id
                 objects = found_in(rows, [row.id for row in found])
             yield [part_of(row, objects.get(row.id, {})) for row in found]
-
-    def handed_over(self, keys: Sequence[str]) -> None:
-        """Note that all sinks have these parts.
-
-        Raises:
-            ArchiveError: the database does not take it now.
-        """
-        with self._writing() as connection:
-            for start in range(0, len(keys), ROWS):
-                connection.execute(update(PARTS).where(PARTS.c.key.in_(keys[start:start + ROWS]))
-                                   .values(handed_over=True))
 
     def tidy(self, pictures: Path, days: float = 0, gigabytes: float = 0) -> tuple[int, int]:
         """Forget parts of this line that are older than so many days, and the oldest pictures above so many gigabytes.

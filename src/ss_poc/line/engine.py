@@ -37,6 +37,9 @@ T = TypeVar("T")
 # A photograph and what is decided about it.
 Asked = tuple[Photograph, "Future[Part | None]"]
 LONGEST_PAUSE = 5.0  # seconds
+# What was handed over is noted with the next part, or once none has come for so many seconds: a line that is killed
+# before hands it over once more.
+IDLE, MOMENT = 0.1, 0.2
 
 
 @dataclass
@@ -69,21 +72,20 @@ class Line:
                  watch: Callable[[Part], None] = lambda part: None) -> None:
         self.settings, self.archive, self.service, self.sources = settings, archive, service, sources
         self.deliveries, self.progress, self._watch = deliveries, Progress(), watch
-        self._stopping, self.troubles = stopping, dict[str, str]()
+        self._stopping, self.troubles, self._handed_over = stopping, dict[str, str](), list[str]()
         requests = settings.service.requests
-        self._coming: queue.Queue[tuple[Photograph, float]] = queue.Queue(requests)
-        self._asked: queue.Queue[Asked | None] = queue.Queue(4 * requests)
+        self._places = threading.Semaphore(5 * requests)  # photographs in memory
+        self._taking, self._asked = threading.Lock(), queue.SimpleQueue[Asked | None]()
         # Twice as many threads as requests: while the disk takes a picture, the service has another photograph.
         self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="ask")
-        self._threads = [threading.Thread(target=_or_end, args=(work,), name=work.__name__, daemon=True)
-                         for work in (self._hand_out, self._collect)]
+        self._thread = threading.Thread(target=_or_end, args=(self._collect,), name="archive", daemon=True)
 
     def start(self) -> None:
         """Begin; what an earlier line could not hand over comes first."""
         for waiting in self.archive.waiting():
             self._insist("sinks", functools.partial(self._hand_over, waiting))
-        for thread in self._threads:
-            thread.start()
+        self._keep([])
+        self._thread.start()
         for delivery in self.deliveries:
             delivery.start()
         for source in self.sources:
@@ -94,32 +96,24 @@ class Line:
         self._stopping.set()
         for source in self.sources:
             source.stop()
-        for thread in self._threads:
-            thread.join()
+        with self._taking:
+            self._asked.put(None)
+        self._thread.join()
         self._pool.shutdown()
         for delivery in self.deliveries:
             delivery.stop()
 
     def put(self, photograph: Photograph) -> bool:
         """Take a photograph in; waits while others are before it. False where the line stops and does not take it."""
-        self.progress.last[photograph.source] = time.monotonic()
-        while not self._stopping.is_set():
-            try:
-                self._coming.put((photograph, time.monotonic()), timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def _hand_out(self) -> None:
-        """Give what comes to the threads that ask."""
-        while not self._stopping.is_set():
-            try:
-                photograph, came = self._coming.get(timeout=0.1)
-            except queue.Empty:
-                continue
+        came = self.progress.last[photograph.source] = time.monotonic()
+        while not self._places.acquire(timeout=0.2):
+            if self._stopping.is_set():
+                return False
+        with self._taking:  # both in one order, and nothing after the end
+            if self._stopping.is_set():
+                return False
             self._asked.put((photograph, self._pool.submit(self._decide, photograph, came)))
-        self._asked.put(None)
+        return True
 
     def _decide(self, photograph: Photograph, came: float) -> Part | None:
         """Ask about a photograph; None where it is archived already, or is to be read once more.
@@ -127,6 +121,8 @@ class Line:
         Raises:
             StoppedError: the line stops first.
         """
+        if self._stopping.is_set():
+            raise StoppedError("the line stops")
         key = identify(photograph.source, photograph.name, photograph.data)
         if self._insist("archive, reading", lambda: self.archive.knows(key)):
             return None
@@ -160,18 +156,29 @@ class Line:
         batch: list[Asked] = []
         while True:
             try:
-                item = self._asked.get(block=not batch)
+                item = self._asked.get(timeout=0 if batch else IDLE)
             except queue.Empty:
                 self._archive(batch)
                 batch = []
                 continue
-            if batch and (item is None or len(batch) == BATCH or not item[1].done()):
+            if item is None or batch and not self._joins(item, len(batch)):
                 self._archive(batch)
                 batch = []
             if item is None:
                 return
             wait([item[1]])
             batch.append(item)
+
+    def _joins(self, item: Asked, count: int) -> bool:
+        """Whether a photograph is archived together with `count` others that are decided.
+
+        Where others wait behind it, the line is behind, and nobody waits for a single part: it is waited for a moment,
+        because a few together cost the disk and the cores less.
+        """
+        requests = self.settings.service.requests
+        if self._asked.qsize() >= requests and count < 2 * requests:
+            wait([item[1]], MOMENT)
+        return item[1].done() and count < BATCH
 
     def _archive(self, batch: list[Asked]) -> None:
         done: list[tuple[Photograph, Part | None]] = []
@@ -181,20 +188,28 @@ class Line:
             except StoppedError:
                 continue  # its source still has it
         try:
-            new = self._insist("archive", lambda: self.archive.add([part for _, part in done if part]))
+            new = self._keep([part for _, part in done if part])
             pictures = {part.key: photograph.data for photograph, part in done if part}
             self._insist("sinks", lambda: self._hand_over(new, pictures))
         except StoppedError:
             return
         for photograph, part in done:
             (photograph.again if part is None and photograph.changed() else photograph.finish)()
+        if batch:
+            self._places.release(len(batch))
         for part in new:
             self.progress.parts += 1
             self.progress.verdicts[part.verdict] = self.progress.verdicts.get(part.verdict, 0) + 1
             self._watch(part)
 
+    def _keep(self, parts: Sequence[Part]) -> list[Part]:
+        """Archive parts, and note there which ones of before were handed over; the new ones."""
+        new = self._insist("archive", lambda: self.archive.add(parts, self._handed_over))
+        self._handed_over = []
+        return new
+
     def _hand_over(self, parts: Sequence[Part], pictures: dict[str, bytes] | None = None) -> None:
-        """Put parts into the queue of every sink, then note in the archive that they are there."""
+        """Put parts into the queue of every sink."""
         if not parts:
             return
         for delivery in self.deliveries:
@@ -205,7 +220,7 @@ class Line:
             else:
                 items = [Item(part.key, part.message()) for part in told]
             delivery.outbox.put(items)
-        self.archive.handed_over([part.key for part in parts])
+        self._handed_over += [part.key for part in parts]
 
     def _picture_of(self, part: Part, pictures: dict[str, bytes] | None) -> bytes:
         if pictures is not None:

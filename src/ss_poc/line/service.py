@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from typing import Any
+from urllib.parse import unquote
 
-import httpx
+import urllib3
 
 from ..core.errors import SegmentError
 from .settings import ServiceSettings
@@ -48,14 +49,18 @@ class Service:
     """
 
     def __init__(self, settings: ServiceSettings, stopping: threading.Event) -> None:
-        headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
-        self._client = httpx.Client(base_url=settings.url, timeout=settings.timeout, headers=headers, trust_env=False,
-                                    limits=httpx.Limits(max_connections=settings.requests))
+        address = urllib3.util.parse_url(settings.url)
+        self._headers = dict(urllib3.util.make_headers(basic_auth=unquote(address.auth)) if address.auth else {})
+        if settings.token:
+            self._headers["Authorization"] = f"Bearer {settings.token}"
+        self._path, self._seconds = (address.path or "").rstrip("/"), settings.timeout
+        self._pool = urllib3.connection_from_url(settings.url, maxsize=settings.requests, block=True, retries=False,
+                                                 timeout=settings.timeout)
         self._turns, self._stopping, self.trouble = threading.Semaphore(settings.requests), stopping, ""
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     def ask(self, data: bytes, request_id: str) -> dict[str, Any]:
         """Ask about one photograph, until there is an answer.
@@ -98,30 +103,30 @@ class Service:
             StoppedError: the service does not say.
         """
         try:
-            answer = self._client.get("/drift.json")
-            return [item["measure"] for item in answer.raise_for_status().json()["measures"] if item["shifted"]]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            answer = self._pool.request("GET", f"{self._path}/drift.json", headers=self._headers)
+            return [item["measure"] for item in answer.json()["measures"] if item["shifted"]]
+        except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
             raise StoppedError(f"the service does not tell its drift: {error}") from None
 
     def _ask_once(self, data: bytes, request_id: str) -> dict[str, Any]:
         try:
-            answer = self._client.post("/predict", content=data, headers={
-                "Content-Type": "application/octet-stream", "X-Request-ID": request_id})
-        except httpx.ConnectError as error:
+            answer = self._pool.request("POST", f"{self._path}/predict", body=data, headers={
+                **self._headers, "Content-Type": "application/octet-stream", "X-Request-ID": request_id})
+        except urllib3.exceptions.NewConnectionError as error:
             raise _NotReady(f"it cannot be reached: {error}") from None
-        except httpx.TimeoutException:
-            raise _NotReady(f"no answer within {self._client.timeout.read:g} s") from None
-        except httpx.TransportError as error:
+        except urllib3.exceptions.TimeoutError:
+            raise _NotReady(f"no answer within {self._seconds:g} s") from None
+        except urllib3.exceptions.HTTPError as error:
             raise _NotReady(f"it broke off: {error or type(error).__name__}", is_fault=True) from None
-        if answer.status_code == 200:
+        if answer.status == 200:
             return _checked(answer)
-        if answer.status_code in (400, 413, 415, 422):
+        if answer.status in (400, 413, 415, 422):
             raise UnreadableError(_said(answer))
-        raise _NotReady(f"status {answer.status_code}: {_said(answer)}", _retry_after(answer),
-                        is_fault=answer.status_code in (500, 504))
+        raise _NotReady(f"status {answer.status}: {_said(answer)}", _retry_after(answer),
+                        is_fault=answer.status in (500, 504))
 
 
-def _checked(answer: httpx.Response) -> dict[str, Any]:
+def _checked(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     try:
         found = answer.json()
         if not all(isinstance(found[name], kind) for name, kind in ANSWER.items()):
@@ -131,13 +136,13 @@ def _checked(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
-def _said(answer: httpx.Response) -> str:
+def _said(answer: urllib3.BaseHTTPResponse) -> str:
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):
-        return answer.text[:200]
+        return answer.data[:200].decode("utf-8", "replace")
 
 
-def _retry_after(answer: httpx.Response) -> float:
+def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
     given = answer.headers.get("Retry-After", "")
     return float(given) if given.isdecimal() else 0.0

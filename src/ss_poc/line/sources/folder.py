@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import DirCreatedEvent, FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyObserver
 
@@ -95,9 +95,10 @@ class WatchedFolder(ThreadedSource):
         return True
 
     def _watch(self) -> None:
-        # All events: else a file that is moved in from another folder is not told from one that is being written.
+        # Full events: else a file that is moved in from another folder is not told from one that is being written.
         observer = InotifyObserver(generate_full_events=True)
-        observer.schedule(_Noticed(self._noticed.put), str(self._settings.path), recursive=self._settings.subfolders)
+        observer.schedule(_Noticed(self._noticed.put), str(self._settings.path), recursive=self._settings.subfolders,
+                          event_filter=[FileClosedEvent, FileMovedEvent, DirCreatedEvent])
         observer.start()
         self._observer = observer
 

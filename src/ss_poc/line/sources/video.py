@@ -28,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 OPEN_MS, READ_MS = 15_000, 5000  # FFmpeg looks at a stream for 5 s before it is open, where frames come slowly
 # What it looked at it would give first, all at once and up to 5 s late, unless told otherwise.
 OPTIONS, FRESH = "OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer"
+NONE_YET, NONE_NOW = "no frame has come yet", "no frame comes"
 FILES = threading.Lock()
 QUALITY = 95  # of the JPEG that a frame becomes
 # Frames that are asked about and not archived yet: the next one is the newest when one of them is done.
@@ -52,7 +53,7 @@ class Video:
     """
 
     def __init__(self, settings: VideoSource, by_trigger: bool = False) -> None:
-        self.name, self.trouble, self._settings, self._by_trigger = settings.name, "", settings, by_trigger
+        self.name, self.trouble, self._settings, self._by_trigger = settings.name, NONE_YET, settings, by_trigger
         self._wanted, self._outstanding = 0, threading.Semaphore(MOST_OUTSTANDING)
         self._newest: Frame | None = None
         self._fresh, self._stopping = threading.Condition(), threading.Event()
@@ -112,7 +113,7 @@ class Video:
                     return
                 continue
             pause = FIRST_PAUSE if number > before else min(2 * pause, LONGEST_PAUSE)
-            self._say("no frame comes")
+            self._say(NONE_NOW)
             self._stopping.wait(pause)
 
     def _read_on(self, number: int, is_file: bool) -> int:
@@ -142,9 +143,9 @@ class Video:
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS])
 
     def _say(self, trouble: str) -> None:
-        if trouble and not self.trouble:
+        if trouble and trouble != self.trouble:
             LOG.warning("source %s: %s; it is opened again and again", self.name, trouble)
-        elif self.trouble and not trouble:
+        elif self.trouble == NONE_NOW and not trouble:
             LOG.info("source %s: frames come again", self.name)
         self.trouble = trouble
 
