@@ -220,6 +220,8 @@ class Run:
         train: None before training has ended.
         memory: of a model of good photographs alone, how many windows of them it remembers; else None.
         export: largest difference to Keras, digest and bytes of the graph.
+        calibration: of each class `factor` and `offset` (`optimising.calibration`), and how far probabilities are off
+            `before` and `after`; empty where the graph stays as it is.
         scores: None before the search.
         search: what was found for each class (`optimising.rule_grid.Found`).
         search_settings: settings of that search.
@@ -239,6 +241,7 @@ class Run:
     train: Trained | None = None
     memory: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     scores: Scores | None = None
     search: Sequence[Mapping[str, Any]] = ()
     search_settings: Mapping[str, Any] = field(default_factory=dict)

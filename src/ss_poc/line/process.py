@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from ..core.files import remove_leftovers, write_json
+from ..core.host import give_memory_back
 from .alarms import Alarms
 from .archive import Archive, ArchiveError
 from .engine import Line
@@ -34,7 +35,8 @@ from .web.page import Page
 __all__ = ["run_line", "status_of"]
 
 LOG = logging.getLogger("ss_poc.line")
-LOOK, TIDY = 1.0, 300.0  # seconds between two looks at the line, and two looks for what is old
+# Seconds between two looks at the line, two looks for what is old, and twice that freed memory is given back.
+LOOK, TIDY, FREE = 1.0, 300.0, 20.0
 
 
 def run_line(settings: LineSettings) -> None:
@@ -96,8 +98,11 @@ def _sources(settings: LineSettings, archive: Archive, deliveries: Sequence[Deli
 
 def _look_after(line: Line, alarms: Alarms, stopping: threading.Event) -> None:
     """Write down how the line is, and forget what is old, until it stops."""
-    kept, tidy_at = line.settings.archive, 0.0
+    kept, tidy_at, free_at = line.settings.archive, 0.0, 0.0
     while not stopping.is_set():
+        if time.monotonic() >= free_at:  # many threads each leave gaps behind
+            free_at = time.monotonic() + FREE
+            give_memory_back()
         if time.monotonic() >= tidy_at and (kept.days or kept.gigabytes):
             tidy_at = time.monotonic() + TIDY
             try:

@@ -1,0 +1,158 @@
+"""Make a graph's probabilities mean what they say.
+
+The loss weighs defects up, so that of pixels with a probability of 0.5 only a fifth may be defects. On the images that
+validate, the log-odds of each class are stretched and shifted until they fit (Platt 1999, by a logistic regression over
+pixels), and that becomes the last step of the graph: all that is behind it speaks of the same probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+__all__ = ["BINS", "IDENTITY", "Calibration", "count_pixels", "cross_fitted", "expected_error", "fit", "write_into"]
+
+# Log-odds are counted in bins from -LIMIT to LIMIT.
+LIMIT, BINS = 12.0, 480
+CENTRES = (np.arange(BINS) + 0.5) / BINS * 2 * LIMIT - LIMIT
+# Pixels below these log-odds (a probability of 0.001) are not fitted: there are so many that nothing else would count.
+LOWEST = -6.9
+# A class with fewer labelled pixels, or on fewer images, is left as it is.
+FEWEST_PIXELS, FEWEST_IMAGES = 200, 3
+EPSILON = 1e-6
+STEPS = 10  # of probability, for the expected calibration error
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What one class' log-odds are multiplied with, and what is then added."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+    def apply(self, probability: np.ndarray) -> np.ndarray:
+        """Calibrate probabilities, of any shape, in 0..1."""
+        return _sigmoid(self.factor * _log_odds(probability) + self.offset)
+
+
+IDENTITY = Calibration()
+
+
+def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probability, EPSILON, 1 - EPSILON)
+    return np.log(clipped / (1 - clipped))
+
+
+def count_pixels(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Count one image's pixels by log-odds.
+
+    Args:
+        probability: (h, w, C) in 0..1, at the scale that the model works at.
+        truth: (H, W, C) bool, at the image's size; its fraction of each of the (h, w) places counts.
+
+    Returns:
+        (2, C, BINS): labelled pixels, and all.
+    """
+    classes, size = probability.shape[-1], probability.shape[1::-1]
+    counts = np.zeros((2, classes, BINS))
+    for channel in range(classes):
+        bins = np.clip((_log_odds(probability[..., channel]) + LIMIT) * (BINS / (2 * LIMIT)), 0, BINS - 1).astype(int)
+        true = cv2.resize(truth[..., channel].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        counts[0, channel] = np.bincount(bins.ravel(), true.ravel(), BINS)
+        counts[1, channel] = np.bincount(bins.ravel(), minlength=BINS)
+    return counts
+
+
+def fit(counts: Sequence[np.ndarray]) -> list[Calibration]:
+    """Fit the calibration of each class.
+
+    Args:
+        counts: (2, C, BINS) of each image, as `count_pixels` gives them.
+    """
+    total = np.sum(counts, axis=0)
+    images = np.sum([image[0].sum(axis=-1) > 0 for image in counts], axis=0)
+    return [_fit_class(total[0, channel], total[1, channel]) if images[channel] >= FEWEST_IMAGES else IDENTITY
+            for channel in range(total.shape[1])]
+
+
+def _fit_class(true: np.ndarray, every: np.ndarray) -> Calibration:
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = CENTRES >= LOWEST
+    true, every, log_odds = true[fitted], every[fitted], CENTRES[fitted, None]
+    if true.sum() < FEWEST_PIXELS or (every - true).sum() < FEWEST_PIXELS:
+        return IDENTITY
+    weights = np.concatenate([true, every - true])
+    found = LogisticRegression(C=1e4).fit(np.concatenate([log_odds, log_odds]), np.repeat([1, 0], len(log_odds)),
+                                          sample_weight=weights / weights.sum() * len(weights))
+    factor, offset = float(found.coef_[0, 0]), float(found.intercept_[0])
+    # A model that is surer of sound surface than of defects has learned nothing yet.
+    return Calibration(factor, offset) if factor > 0 else IDENTITY
+
+
+def expected_error(counts: Sequence[np.ndarray], calibrations: Sequence[Sequence[Calibration]]) -> float:
+    """Expected calibration error (Naeini et al. 2015): how far, in the mean of pixels, probabilities are from what they
+    stand for, 0..1, over the pixels with a probability of at least 0.001 before they are calibrated.
+
+    Args:
+        counts: (2, C, BINS) of each image, as `count_pixels` gives them.
+        calibrations: of each image, one a class.
+    """
+    fitted = CENTRES >= LOWEST
+    off, pixels = np.zeros((len(calibrations[0]), STEPS)), 0.0
+    for image, used in zip(counts, calibrations, strict=True):
+        for channel, calibration in enumerate(used):
+            true, every = image[:, channel, fitted]
+            probability = calibration.apply(_sigmoid(CENTRES[fitted]))
+            step = np.minimum((probability * STEPS).astype(int), STEPS - 1)
+            off[channel] += np.bincount(step, true - every * probability, STEPS)
+            pixels += float(every.sum())
+    return float(np.abs(off).sum()) / pixels if pixels else 0.0
+
+
+def cross_fitted(counts: Sequence[np.ndarray], groups: Sequence[str]) -> list[list[Calibration]]:
+    """For each image, the calibration that the other ones give: to say how well it holds on images it has not seen.
+
+    Args:
+        counts: of each image, as `count_pixels` gives them.
+        groups: of each image its workpiece: those of one are left out together.
+    """
+    folds = {name: number % FOLDS for number, name in enumerate(dict.fromkeys(groups))}
+    of_fold = [fit([image for image, group in zip(counts, groups, strict=True) if folds[group] != fold])
+               for fold in range(min(FOLDS, len(folds)))] if len(folds) > 1 else [fit(counts)]
+    return [of_fold[folds[group]] for group in groups]
+
+
+def write_into(graph: Path, calibrations: Sequence[Calibration]) -> None:
+    """Make calibrations the last step of an ONNX graph whose output is (N, h, w, C) float32 probabilities."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(graph)
+    name = model.graph.output[0].name
+    raw = f"{name}/raw"
+    for node in model.graph.node:
+        node.output[:] = [raw if each == name else each for each in node.output]
+        node.input[:] = [raw if each == name else each for each in node.input]
+    constants = {"low": EPSILON, "high": 1 - EPSILON, "one": 1.0, "factor": [item.factor for item in calibrations],
+                 "offset": [item.offset for item in calibrations]}
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value, np.float32), f"calibration/{key}")
+                                   for key, value in constants.items())
+    steps = [("Clip", [raw, "low", "high"], "clipped"), ("Sub", ["one", "clipped"], "rest"),
+             ("Div", ["clipped", "rest"], "odds"), ("Log", ["odds"], "log_odds"),
+             ("Mul", ["log_odds", "factor"], "stretched"), ("Add", ["stretched", "offset"], "shifted")]
+    for kind, inputs, output in steps:
+        model.graph.node.append(helper.make_node(
+            kind, [each if each == raw else f"calibration/{each}" for each in inputs], [f"calibration/{output}"],
+            name=f"calibration/{output}"))
+    model.graph.node.append(helper.make_node("Sigmoid", ["calibration/shifted"], [name], name="calibration"))
+    onnx.save(model, graph)
