@@ -57,7 +57,9 @@ def test_a_client_that_leaves_during_deploy_stops_neither_it_nor_later_commands(
 
 def test_an_interrupted_deploy_says_that_the_server_goes_on(site):
     asking = subprocess.Popen([sys.executable, str(SUPERVISOR), "ask", STATE, "deploy", "slow"], cwd=site.folder,
-                              text=True, stderr=subprocess.PIPE)
+                              text=True, stderr=subprocess.PIPE,
+                              # Where a shell started the tests in its background, SIGINT is ignored.
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     until_so(lambda: len(site.workers()) == 2)
     asking.send_signal(signal.SIGINT)
     assert "the server goes on" in asking.communicate(timeout=20)[1] and asking.returncode == 1
