@@ -14,12 +14,13 @@ from ss_poc.core.model_spec import read_spec, write_spec
 from ss_poc.core.run import Run
 from ss_poc.inference.predictor import Predictor
 from ss_poc.networks import keras_setup  # noqa: F401  (quietens TensorFlow)
-from ss_poc.optimising import calibration, export
+from ss_poc.optimising import calibration, engine_choice, export
 from ss_poc.optimising.calibration import (
     BINS,
     CENTRES,
     IDENTITY,
     Calibration,
+    calibrated,
     count_pixels,
     cross_fitted,
     expected_error,
@@ -113,6 +114,7 @@ def test_the_graph_gives_calibrated_probabilities_of_each_class(tmp_path, last):
     write_into(tmp_path / "model.onnx", calibrations)
     expected = np.stack([item.apply(before[..., channel]) for channel, item in enumerate(calibrations)], axis=-1)
     found = run(pixels)
+    assert np.abs(calibrated(before, calibrations) - expected).max() < 1e-6
     assert found.shape == (2, 32, 64, 2) and np.abs(found - expected).max() < 1e-5
     assert np.isfinite(run(np.full((1, 32, 64, 3), 1e6, np.float32))).all()
 
@@ -132,6 +134,9 @@ def test_an_export_is_calibrated_on_the_images_that_validate(run, labelled, tmp_
                 for channel, label in enumerate(("scratch", "pit"))]
     assert np.abs(Predictor.load(folder).probability(image) - np.stack(expected, axis=-1)).max() < 1e-4
     assert any(Calibration(*values) != IDENTITY for values in found["classes"].values())
+    keras_run = engine_choice._keras(dataclasses.replace(Run.read(run), calibration=found), run)
+    window = image[None].astype(np.float32)  # the reference that engines are compared with says the same
+    assert np.abs(keras_run(window)[0] - Predictor.load(folder).probability(image)).max() < 1e-4
 
 
 def test_a_class_on_too_few_images_and_a_model_of_good_photographs_leave_the_graph(run, labelled, tmp_path,

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-__all__ = ["BINS", "IDENTITY", "Calibration", "count_pixels", "cross_fitted", "expected_error", "fit", "write_into"]
+__all__ = ["BINS", "IDENTITY", "Calibration", "calibrated", "count_pixels", "cross_fitted", "expected_error", "fit",
+           "write_into"]
 
 # Log-odds are counted in bins from -LIMIT to LIMIT.
 LIMIT, BINS = 12.0, 480
@@ -132,27 +134,66 @@ def cross_fitted(counts: Sequence[np.ndarray], groups: Sequence[str]) -> list[li
     return [of_fold[folds[group]] for group in groups]
 
 
+def calibrated(probability: np.ndarray, calibrations: Sequence[Calibration]) -> np.ndarray:
+    """Do what the graph does after `write_into`.
+
+    Args:
+        probability: (…, C) in 0..1.
+        calibrations: C, or none where the graph stays as it is.
+
+    Returns:
+        The same shape, float32.
+    """
+    if not calibrations:
+        return probability
+    factors, offsets = (np.array([getattr(item, name) for item in calibrations], np.float32)
+                        for name in ("factor", "offset"))
+    return _sigmoid(factors * _log_odds(probability) + offsets)
+
+
 def write_into(graph: Path, calibrations: Sequence[Calibration]) -> None:
     """Make calibrations the last step of an ONNX graph whose output is (N, h, w, C) float32 probabilities."""
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     model = onnx.load(graph)
-    name = model.graph.output[0].name
-    raw = f"{name}/raw"
-    for node in model.graph.node:
-        node.output[:] = [raw if each == name else each for each in node.output]
-        node.input[:] = [raw if each == name else each for each in node.input]
+    nodes, name = model.graph.node, model.graph.output[0].name
+    place = next(number for number, node in enumerate(nodes) if name in node.output)
     constants = {"low": EPSILON, "high": 1 - EPSILON, "one": 1.0, "factor": [item.factor for item in calibrations],
                  "offset": [item.offset for item in calibrations]}
+    if nodes[place].op_type == "Sigmoid":  # what goes into it are the log-odds
+        steps, last = _stretched(nodes[place].input[0]), nodes[place]
+        del nodes[place]
+        last.input[0] = steps[-1].output[0]
+    else:
+        raw = f"{name}/raw"
+        for node in nodes:
+            node.output[:] = [raw if each == name else each for each in node.output]
+            node.input[:] = [raw if each == name else each for each in node.input]
+        odds = _log_odds_nodes(raw)
+        steps = [*odds, *_stretched(odds[-1].output[0])]
+        place, last = len(nodes), onnx.helper.make_node("Sigmoid", [steps[-1].output[0]], [name], name="calibration")
+    for number, node in enumerate([*steps, last]):
+        nodes.insert(place + number, node)
+    used = {each for node in steps for each in node.input}
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value, np.float32), f"calibration/{key}")
-                                   for key, value in constants.items())
-    steps = [("Clip", [raw, "low", "high"], "clipped"), ("Sub", ["one", "clipped"], "rest"),
-             ("Div", ["clipped", "rest"], "odds"), ("Log", ["odds"], "log_odds"),
-             ("Mul", ["log_odds", "factor"], "stretched"), ("Add", ["stretched", "offset"], "shifted")]
-    for kind, inputs, output in steps:
-        model.graph.node.append(helper.make_node(
-            kind, [each if each == raw else f"calibration/{each}" for each in inputs], [f"calibration/{output}"],
-            name=f"calibration/{output}"))
-    model.graph.node.append(helper.make_node("Sigmoid", ["calibration/shifted"], [name], name="calibration"))
+                                   for key, value in constants.items() if f"calibration/{key}" in used)
     onnx.save(model, graph)
+
+
+def _stretched(log_odds: str) -> list[Any]:
+    return [_node("Mul", [log_odds, "calibration/factor"], "stretched"),
+            _node("Add", ["calibration/stretched", "calibration/offset"], "shifted")]
+
+
+def _log_odds_nodes(probability: str) -> list[Any]:
+    return [_node("Clip", [probability, "calibration/low", "calibration/high"], "clipped"),
+            _node("Sub", ["calibration/one", "calibration/clipped"], "rest"),
+            _node("Div", ["calibration/clipped", "calibration/rest"], "odds"),
+            _node("Log", ["calibration/odds"], "log_odds")]
+
+
+def _node(kind: str, inputs: Sequence[str], output: str) -> Any:
+    from onnx import helper
+
+    return helper.make_node(kind, inputs, [f"calibration/{output}"], name=f"calibration/{output}")

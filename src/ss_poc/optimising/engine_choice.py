@@ -32,6 +32,7 @@ from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_trained
 from ..inference.engines import INT8_FILES, Run, load_engine
 from ..inference.predictor import Predictor
+from .calibration import Calibration, calibrated
 
 __all__ = ["Candidate", "acceptable", "compared", "main", "optimise"]
 
@@ -167,7 +168,7 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
 
 
 def _keras(run: TrainedRun, paths: RunPaths) -> Run:
-    """The trained model itself, compiled."""
+    """The trained model itself, compiled, and calibrated as the graph is."""
     from ..networks.build import build_model  # quietens TensorFlow before it loads
     from ..networks.views import with_views
     from ..networks.weights import load_weights
@@ -178,7 +179,8 @@ def _keras(run: TrainedRun, paths: RunPaths) -> Run:
     load_weights(model, paths.best_model())
     model = with_views(model, run.config.views)
     step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    return lambda batch: step(tf.constant(batch)).numpy()
+    calibrations = [Calibration(*values) for values in run.calibration.get("classes", {}).values()]
+    return lambda batch: calibrated(step(tf.constant(batch)).numpy(), calibrations)
 
 
 def _measure(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule], valid: Sequence[Sample], rounds: int,
