@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -117,11 +118,13 @@ def test_a_line_that_is_killed_again_and_again_loses_nothing_and_archives_nothin
     assert len(list((tmp_path / "in-done").iterdir())) == 60
 
 
-def kill_at(owner, name, when):
-    """Let a process kill itself before or after its next call of a function."""
-    real = getattr(owner, name)
+def kill_at(owner, name, when, call=1):
+    """Let a process kill itself before or after a call of a function, counted from now."""
+    real, calls = getattr(owner, name), itertools.count(1)
 
     def killed(*given, **named):
+        if next(calls) < call:
+            return real(*given, **named)
         if when == "after":
             real(*given, **named)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -130,14 +133,15 @@ def kill_at(owner, name, when):
 
 
 @pytest.mark.parametrize("place", [
-    (engine, "keep_picture"), (Archive, "add"), (Outbox, "put"), (WatchedFolder, "_put_away"),
-], ids=lambda place: place[1])
+    (engine, "keep_picture", 1), (Archive, "add", 1), (Outbox, "put", 1), (Archive, "add", 2),  # notes what sinks have
+    (WatchedFolder, "_put_away", 1),
+], ids=lambda place: f"{place[1]}-{place[2]}")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_step_a_part_is_archived_once_and_told(tmp_path, service, place, when):
     yaml = yaml_of(tmp_path, service, f"sinks: [{{type: csv, name: table, path: {tmp_path}/parts.csv}}]\n")
     (tmp_path / "in" / "a.png").write_bytes(photograph(1, defect=True))
-    owner, name = place
-    with Process(yaml, lambda: kill_at(owner, name, when)) as line:
+    owner, name, call = place
+    with Process(yaml, lambda: kill_at(owner, name, when, call)) as line:
         assert line.wait() == -signal.SIGKILL
     with Process(yaml):
         until_so(lambda: rows(tmp_path) and not list((tmp_path / "in").iterdir()))

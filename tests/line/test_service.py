@@ -72,7 +72,7 @@ def test_an_answer_that_comes_too_late_is_asked_for_again(peer):
 
 
 @pytest.mark.parametrize(("status", "said", "reason"), [
-    (415, b'{"error": "no image"}', "no image"), (413, b"<p>too large</p>", "<p>too large</p>"), 
+    (415, b'{"error": "no image"}', "no image"), (413, b"<p>too large</p>", "<p>too large</p>"),
     (400, b"\xff", "\ufffd")])
 def test_a_photograph_that_the_service_refuses_is_an_error_in_its_words(peer, status, said, reason):
     peer.answers[:] = [(status, said, 0)]
@@ -97,3 +97,12 @@ def test_another_program_at_the_address_is_asked_until_the_line_stops(peer, said
     with pytest.raises(StoppedError):
         service.ask(b"photo", "abc")
     assert "none of /predict" in service.trouble and len(peer.requests) >= 2
+
+
+def test_a_service_that_speaks_no_tls_is_waited_for_and_no_photograph_is_given_up(peer):
+    stopping = threading.Event()
+    service = service_at(peer, "https://127.0.0.1:{}", stopping)
+    threading.Timer(3, stopping.set).start()  # five tries take 1.5 s
+    with pytest.raises(StoppedError):
+        service.ask(b"photo", "abc")
+    assert "it cannot be reached" in service.trouble

@@ -70,8 +70,6 @@ class Archive:
         Raises:
             ArchiveError: the database does not take them now, because it does not answer or its disk is full.
         """
-        if not parts and not handed_over:
-            return []
         with self._writing() as connection:
             if handed_over:
                 connection.execute(self._handed_over, [{"handed": key} for key in handed_over])

@@ -204,6 +204,8 @@ class Line:
 
     def _keep(self, parts: Sequence[Part]) -> list[Part]:
         """Archive parts, and note there which ones of before were handed over; the new ones."""
+        if not parts and not self._handed_over:
+            return []
         new = self._insist("archive", lambda: self.archive.add(parts, self._handed_over))
         self._handed_over = []
         return new

@@ -104,6 +104,8 @@ class Service:
         """
         try:
             answer = self._pool.request("GET", f"{self._path}/drift.json", headers=self._headers)
+            if answer.status != 200:
+                raise ValueError(f"status {answer.status}")
             return [item["measure"] for item in answer.json()["measures"] if item["shifted"]]
         except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
             raise StoppedError(f"the service does not tell its drift: {error}") from None
@@ -112,7 +114,7 @@ class Service:
         try:
             answer = self._pool.request("POST", f"{self._path}/predict", body=data, headers={
                 **self._headers, "Content-Type": "application/octet-stream", "X-Request-ID": request_id})
-        except urllib3.exceptions.NewConnectionError as error:
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.SSLError) as error:
             raise _NotReady(f"it cannot be reached: {error}") from None
         except urllib3.exceptions.TimeoutError:
             raise _NotReady(f"no answer within {self._seconds:g} s") from None

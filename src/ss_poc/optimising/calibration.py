@@ -146,9 +146,7 @@ def calibrated(probability: np.ndarray, calibrations: Sequence[Calibration]) -> 
     """
     if not calibrations:
         return probability
-    factors, offsets = (np.array([getattr(item, name) for item in calibrations], np.float32)
-                        for name in ("factor", "offset"))
-    return _sigmoid(factors * _log_odds(probability) + offsets)
+    return np.stack([item.apply(probability[..., channel]) for channel, item in enumerate(calibrations)], axis=-1)
 
 
 def write_into(graph: Path, calibrations: Sequence[Calibration]) -> None:
