@@ -40,8 +40,8 @@ def write_video(path: Path, frames: int, fps: float = 50) -> None:
     writer.release()
 
 
-def until_so(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for a condition; it must come true within that time."""
+def until_so(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for a condition; it must come true within that time, which is ample: other work may use the cores."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

@@ -71,7 +71,7 @@ class Site:
         return [int(pid) for path in found for pid in path.read_text().split()]
 
 
-def until_so(condition, seconds: float = 20) -> None:
+def until_so(condition, seconds: float = 60) -> None:
     """Wait for a condition; it must come true within that time."""
     until = time.monotonic() + seconds
     while not condition():

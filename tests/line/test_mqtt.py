@@ -17,7 +17,7 @@ from ss_poc.line.sinks.mqtt import Mqtt
 
 
 def sink(port: int, **settings) -> Mqtt:
-    return Mqtt(MqttSink(**{"name": "bus", "host": "127.0.0.1", "port": port, "topic": "plant/press", "timeout": 3,
+    return Mqtt(MqttSink(**{"name": "bus", "host": "127.0.0.1", "port": port, "topic": "plant/press", "timeout": 30,
                             **settings}), "press")
 
 
@@ -51,7 +51,7 @@ def test_a_broker_that_is_killed_gets_everything_in_order_when_it_is_back(tmp_pa
                                           f"port: {server.port}, timeout: 2}}]\n")
         with Process(yaml):
             (tmp_path / "in" / "0.png").write_bytes(photograph(0))
-            until_so(lambda: len(heard) == 1 and (tmp_path / "mosquitto.db").is_file())  # it knows who listens
+            until_so(lambda: heard and (tmp_path / "mosquitto.db").is_file())  # it knows who listens
             server.kill()
             for number in range(1, 6):
                 (tmp_path / "in" / f"{number}.png").write_bytes(photograph(number, defect=True))
@@ -81,9 +81,9 @@ def test_a_broker_that_refuses_or_is_away_is_an_error_that_says_so(tmp_path):
     users = tmp_path / "users"
     with broker(tmp_path, f"allow_anonymous false\npassword_file {users}") if _user(users) else _skip() as server:
         with pytest.raises(SinkError, match="Not authorized"):
-            _once(sink(server.port, timeout=1))
+            _once(sink(server.port, timeout=5))
         with pytest.raises(SinkError, match="Not authorized"):
-            _once(sink(server.port, user="line", password="wrong", timeout=1))
+            _once(sink(server.port, user="line", password="wrong", timeout=5))
         _once(sink(server.port, user="line", password="right"))
     with pytest.raises(SinkError, match="no connection"):
         _once(sink(1, timeout=0.5))
