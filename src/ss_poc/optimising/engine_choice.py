@@ -21,6 +21,7 @@ from ..core.files import atomic_path, sha256_file
 from ..core.host import cores
 from ..core.images import resize_image
 from ..core.model_spec import GRAPH_FILE, ModelSpec, read_spec, write_spec
+from ..core.platt import Calibration
 from ..core.refine import refine
 from ..core.rules_file import read_rules
 from ..core.run import Run as TrainedRun
@@ -32,7 +33,7 @@ from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_trained
 from ..inference.engines import INT8_FILES, Run, load_engine
 from ..inference.predictor import Predictor
-from .calibration import Calibration, calibrated
+from .calibration import calibrated
 
 __all__ = ["Candidate", "acceptable", "compared", "main", "optimise"]
 

@@ -24,13 +24,14 @@ from ..core.host import cores
 from ..core.images import decode_image, resize_image
 from ..core.model_spec import GRAPH_FILE, ModelSpec, write_spec
 from ..core.parallel import ahead
+from ..core.platt import IDENTITY
 from ..core.run import Run, RunPaths, update_run
 from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 from ..data.dataset import load_trained
-from ..data.split import workpiece_of
+from ..data.split import workpieces
 from ..inference.predictor import Predictor
-from .calibration import IDENTITY, count_pixels, cross_fitted, expected_error, fit, write_into
+from .calibration import count_pixels, cross_fitted, expected_error, fit, write_into
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
 
@@ -108,7 +109,7 @@ def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
     if all(item == IDENTITY for item in calibrations):
         return {}
     write_into(folder / GRAPH_FILE, calibrations)
-    groups = [workpiece_of(sample.name, run.config.group or "") or sample.name for sample in samples]
+    groups = workpieces([sample.name for sample in samples], run.config.group)
     return {"before": expected_error(counts, [[IDENTITY] * classes] * len(counts)),
             "after": expected_error(counts, cross_fitted(counts, groups)),
             "classes": {label: [item.factor, item.offset]

@@ -32,7 +32,9 @@ from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
 from ..data.dataset import Sample, load_trained
+from ..data.split import workpieces
 from ..inference.predictor import Prediction, Predictor
+from .defect_probability import believe
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
 from .verdict import NEVER, Point, choose, curve
 
@@ -70,11 +72,14 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
         judged = _judge_all(folder, samples, predictor, rules, workers)
         scores = _write_valid(folder, judged, predictor.spec.labels, rules)
         operating = _operate(_that_tell(samples, judged), predictor.spec.labels, config)
+        believed = _believe(run, samples, judged)
+        if "factor" in believed:
+            operating["chosen"]["probability"] = {name: believed[name] for name in ("factor", "offset")}
         write_json(folder / OPERATING_FILE, operating["chosen"])
-    update_run(paths, scores=scores, search=found, operating=operating, search_settings={
+    update_run(paths, scores=scores, search=found, operating={**operating, "probability": believed}, search_settings={
         "workers": config.workers, "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm})
     print("\n" + score_table(found, scores) + "\n" + _verdict_line(operating["chosen"])
-          + f"\n\nrules and pictures → {paths.valid}", flush=True)
+          + f"\n{_probability_line(believed)}\n\nrules and pictures → {paths.valid}", flush=True)
     return rules
 
 
@@ -131,13 +136,14 @@ def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Gri
 @dataclass(frozen=True)
 class _Judged:
     """One validation image: rows of RLE, Dice with and without the rules, pixels in both and in either and the score
-    for the verdict of each class, (C,) each, and whether it has any label."""
+    for the verdict of each class, (C,) each, its highest probability, and whether it has any label."""
 
     rows: dict[str, list[tuple[Any, ...]]]
     dices: dict[bool, np.ndarray]
     both: np.ndarray
     either: np.ndarray
     scores: tuple[float, ...]
+    highest: float
     defective: bool
 
 
@@ -159,7 +165,7 @@ def _judge(picture: Path, sample: Sample, predictor: Predictor, rules: Sequence[
     save_image(picture, draw_overlay(image, spec.colors, outlined=mask, filled=truth))
     scores = Prediction(mask, probability, spec.labels, spec.colors, predictor.floors).scores
     return _Judged(rows, {False: dice(truth, plain), True: dice(truth, mask)}, *intersection_union(truth, mask), scores,
-                   bool(truth.any()))
+                   float(probability.max()), bool(truth.any()))
 
 
 def _that_tell(samples: Sequence[Sample], judged: list[_Judged]) -> list[_Judged]:
@@ -184,6 +190,21 @@ def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchCon
               "false_alarms": point.false_alarms, "defective": int(defective.sum()), "clean": clean,
               "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm}
     return {"chosen": chosen, "curve": sorted({(item.false_alarms, item.missed) for item in points})}
+
+
+def _believe(run: Run, samples: Sequence[Sample], judged: Sequence[_Judged]) -> dict[str, Any]:
+    """The probability of a defect on an image, and how far it may be believed; see `defect_probability.believe`."""
+    if run.config.good_only:
+        return {"why": "how often what is strange is a defect, photographs of good workpieces alone do not tell"}
+    return believe(np.array([item.highest for item in judged]), np.array([item.defective for item in judged]),
+                   workpieces([sample.name for sample in samples], run.config.group))
+
+
+def _probability_line(believed: dict[str, Any]) -> str:
+    if "why" in believed:
+        return f"no probability of a defect beside the verdict: {believed['why']}"
+    return (f"probability of a defect beside the verdict: off by {believed['after']:.3f} in the mean, on images that "
+            f"it was not fitted to; exactly right ones would seem off by {believed['chance']:.3f} on so few")
 
 
 def _verdict_line(chosen: dict[str, Any]) -> str:
