@@ -73,13 +73,13 @@ def test_a_model_without_a_probability_of_a_defect_shows_none(page, labelled):
 
 @pytest.mark.parametrize(("believed", "shown"), [(0.5, "50 %"), (0.974, "97 %"), (0.9999, "> 99 %"), (0.002, "< 1 %")])
 def test_the_probability_of_a_defect_stands_beside_the_verdict(page, labelled, believed, shown):
-    def answer(route):
-        found = route.fetch()
-        body = found.json()
-        body["verdict"]["probability"] = believed
-        route.fulfill(response=found, json=body)
-
-    page.route("**/predict*", answer)
+    """The tiny model validates on too few photographs to have one: it is put into the service's answer."""
+    page.evaluate("""(believed) => { const real = window.fetch; window.fetch = async (...given) => {
+      const found = await real(...given);
+      if (!String(given[0].url ?? given[0]).includes("predict")) return found;
+      const body = await found.json();
+      body.verdict.probability = believed;
+      return new Response(JSON.stringify(body), { status: found.status, headers: found.headers }); }; }""", believed)
     pick(page, labelled)
     assert page.locator("#verdict em").inner_text() == f"Probability of a defect: {shown}"
     page.locator("#language").click()
