@@ -23,6 +23,7 @@ from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts,
 from ..core.settings import from_flags
 from ..core.text_table import counted
 from ..data.dataset import Dataset, Sample, load_trained
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 from . import charts
 from .compare import compare_command
@@ -47,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
-def report(paths: RunPaths) -> Path:
-    """Write `valid/report.html` of a run that was searched; returns its path."""
+def report(paths: RunPaths, maps: KeptMaps | None = None) -> Path:
+    """Write `valid/report.html` of a run that was searched, with the maps that are kept; return its path."""
     run = Run.read(paths)
     dataset = load_trained(run)
     predictor = Predictor.load(paths.export, paths.rules)
-    evidence = gather(dataset.samples_of(run.split.valid), predictor)
+    evidence = gather(dataset.samples_of(run.split.valid), predictor, maps)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
