@@ -28,7 +28,7 @@ PADS = (0, 1, 2)
 SMALL, AREA_FRACTIONS = 0.05, (0.125, 0.25, 0.5, 1.0)
 # Bootstrap samples of the images, and the fraction of them in which a rule must beat a simpler one to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
-# What marking an image without defects, or without this class, costs; measured in docs/training.md.
+# What marking an image without defects, or without this class, costs; measured in docs/training-tried.md.
 CLEAN, ABSENT = 3.0, 1.5
 
 

@@ -150,7 +150,7 @@ def _gpus(config: TrainConfig) -> list[str]:
 
 
 def share(config: TrainConfig) -> None:
-    """Few cores run an operation each where that is faster: see "What each idea gave" in docs/training.md.
+    """Few cores run an operation each where that is faster: see "What each idea gave" in docs/training-tried.md.
 
     TensorFlow must not be loaded yet.
     """
