@@ -66,6 +66,26 @@ def test_a_picked_photograph_is_shown_with_verdict_areas_and_objects(page, serve
     assert pixels(page).shape == (64, 96, 3)
 
 
+def test_a_model_without_a_probability_of_a_defect_shows_none(page, labelled):
+    pick(page, labelled)
+    assert page.locator("#verdict em").is_hidden()
+
+
+@pytest.mark.parametrize(("believed", "shown"), [(0.5, "50 %"), (0.974, "97 %"), (0.9999, "> 99 %"), (0.002, "< 1 %")])
+def test_the_probability_of_a_defect_stands_beside_the_verdict(page, labelled, believed, shown):
+    def answer(route):
+        found = route.fetch()
+        body = found.json()
+        body["verdict"]["probability"] = believed
+        route.fulfill(response=found, json=body)
+
+    page.route("**/predict*", answer)
+    pick(page, labelled)
+    assert page.locator("#verdict em").inner_text() == f"Probability of a defect: {shown}"
+    page.locator("#language").click()
+    assert page.locator("#verdict em").inner_text() == f"결함이 있을 확률: {shown}"
+
+
 def test_it_says_whose_model_and_which_version_is_served(page):
     told = dict(zip(page.locator("#card dt").all_text_contents(), page.locator("#card dd").all_text_contents(),
                     strict=True))

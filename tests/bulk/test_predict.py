@@ -14,6 +14,7 @@ import pytest
 from conftest import SOURCE, disk, stage
 
 from ss_poc.core.errors import ArtifactError, ConfigError
+from ss_poc.core.files import write_json
 from ss_poc.core.images import save_image
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -r requirements.lock")
@@ -95,6 +96,21 @@ def test_rows_say_what_was_found_on_a_photograph(work):
     assert json.loads(two["annotation"])["area"] == 48 and json.loads(two["annotation"])["category_id"] == 8
     none = rows["line-0/사진 000.png", "dark"]
     assert (none["objects"], none["verdict"], none["annotation"], none["score"]) == ("[]", False, None, 0.0)
+
+
+def test_rows_and_coco_json_have_the_probability_of_a_defect_where_the_model_can_tell(work, tmp_path):
+    assert {row["probability"] for row in read(work, "whole")[1]} == {None}
+    assert not any("probability" in image for image in json.loads(read(work, "whole")[0][0])["images"])
+    paths = bright_model.make_run(tmp_path / "result")
+    write_json(paths.operating_point, {"thresholds": {"bright": 0, "dark": 0},
+                                       "probability": {"factor": 0.1, "offset": 0}})
+    (tmp_path / "photos").symlink_to(work / "photos")
+    assert main(flags(tmp_path, "out")) == 1
+    files, rows = read(tmp_path, "out")
+    # Every photograph has a pixel with a probability of 1, a million to one: to the power of a tenth 3.981 : 1.
+    assert {row["probability"] for row in rows if row["error"] is None} == {0.7992}
+    assert {row["probability"] for row in rows if row["error"]} == {None}
+    assert {image["probability"] for image in json.loads(files[0])["images"]} == {0.7992}
 
 
 def test_a_photograph_that_cannot_be_read_is_one_row_with_the_reason(work):

@@ -11,7 +11,7 @@ import pytest
 from ss_poc.core.config import Rule
 from ss_poc.core.errors import ArtifactError
 from ss_poc.core.files import read_json, write_json
-from ss_poc.core.rules_file import read_rules, write_rules
+from ss_poc.core.rules_file import read_chance, read_floors, read_rules, write_rules
 
 RULES = [Rule("scratch", "#ff0000", (64, 96), 0.35, 2, 17, True, 0.8125),
          Rule("흠집, \"깊은\"", "#0000ff", (64, 96), 0.5, 0, 0, False, float("nan"))]
@@ -95,3 +95,33 @@ def test_a_rules_json_with_a_value_of_another_kind_is_refused(tmp_path, name, va
 def test_missing_rules_are_refused(tmp_path, name):
     with pytest.raises(ArtifactError, match=f"{name} is missing"):
         read_rules(tmp_path / name)
+
+
+OPERATING = {"thresholds": {"scratch": 0.4}, "missed": 1, "false_alarms": 0, "defective": 6, "clean": 7}
+
+
+def test_a_probability_of_a_defect_is_read_where_there_is_one(tmp_path):
+    path = tmp_path / "operating_point.json"
+    assert read_chance(path) is None and read_floors(path, ["scratch"]) == (0.0,)
+    write_json(path, OPERATING)  # as earlier versions write it
+    assert read_chance(path) is None and read_floors(path, ["scratch"]) == (0.4,)
+    write_json(path, {**OPERATING, "probability": {"factor": 0.5, "offset": -1}})
+    assert read_chance(path) == (0.5, -1.0) and read_floors(path, ["scratch"]) == (0.4,)
+
+
+@pytest.mark.parametrize("value", [{}, [0.5, 1], {"factor": 0.5}, {"factor": 0, "offset": 1}, "0.5",
+                                   {"factor": -1, "offset": 0}, {"factor": "x", "offset": 0},
+                                   {"factor": 1e999, "offset": 0}, {"factor": 1, "offset": None}])
+def test_a_probability_edited_into_nonsense_is_refused(tmp_path, value):
+    path = tmp_path / "operating_point.json"
+    path.write_text(json.dumps({**OPERATING, "probability": value}))
+    with pytest.raises(ArtifactError, match="operating_point.json has no probability of a defect"):
+        read_chance(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "7"])
+def test_an_operating_point_of_another_shape_is_refused(tmp_path, content):
+    (tmp_path / "operating_point.json").write_text(content)
+    for read in (read_chance, lambda path: read_floors(path, ["scratch"])):
+        with pytest.raises(ArtifactError, match="operating_point.json"):
+            read(tmp_path / "operating_point.json")

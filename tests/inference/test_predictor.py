@@ -19,10 +19,11 @@ from ss_poc.bulk.predict import Job, predict_whole
 from ss_poc.bulk.store import Store
 from ss_poc.core.config import TrainConfig
 from ss_poc.core.errors import ArtifactError, ModelError
-from ss_poc.core.files import read_json
+from ss_poc.core.files import read_json, write_json
 from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.core.model_spec import read_spec
+from ss_poc.core.platt import Calibration
 from ss_poc.core.run import Run, RunData, Split, read_run
 from ss_poc.inference.predictor import Prediction, Predictor
 
@@ -134,6 +135,29 @@ def test_clean_image_has_no_objects_and_verdict_false():
     prediction = Prediction(np.zeros((3, 5, 1), bool), np.zeros((3, 5, 1), np.float32), ("pit",), ("#ff0000",), (0.0,))
     assert prediction.objects == [] and prediction.verdict == {"defect": False, "labels": []}
     assert prediction.coco_annotations([1], 1) == []
+
+
+def test_the_probability_of_a_defect_stands_beside_the_verdict_and_follows_no_mask():
+    probability = np.zeros((3, 5, 2), np.float32)
+    probability[1, 4, 1] = 0.75
+    # 3 : 1, squared and halved: 9 : 2.
+    sure = Prediction(np.zeros((3, 5, 2), bool), probability, ("pit", "dent"), ("#ff0000", "#0000ff"), (0.0, 0.0),
+                      Calibration(2.0, float(np.log(0.5))))
+    assert sure.verdict == {"defect": False, "labels": [], "probability": 0.8182}  # 9/11, with 4 digits
+
+
+def test_the_probability_of_a_defect_is_read_with_the_rules(run, labelled, tmp_path):
+    image, operating = decode_image(labelled / "01.png"), read_json(run.operating_point)
+    assert "probability" not in operating  # five images validate
+    plain = Predictor.load(run.export, run.rules).predict(image)
+    (tmp_path / run.rules.name).write_bytes(run.rules.read_bytes())
+    write_json(tmp_path / "operating_point.json", {**operating, "probability": {"factor": 0.5, "offset": 1.0}})
+    predictor = Predictor.load(run.export, tmp_path / run.rules.name)
+    highest = float(plain.probability.max())
+    expected = round(1 / (1 + np.exp(-1) * ((1 - highest) / highest)**0.5), 4)
+    assert plain.verdict == {"defect": True, "labels": ["pit"]}
+    for threshold in (None, 1.0):  # what is marked changes, the probability does not
+        assert predictor.predict(image, threshold).verdict["probability"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_inference_needs_no_tensorflow(run):

@@ -11,6 +11,7 @@ import pytest
 
 from ss_poc.core.files import sha256_file
 from ss_poc.core.model_spec import read_spec, write_spec
+from ss_poc.core.platt import IDENTITY, Calibration
 from ss_poc.core.run import Run
 from ss_poc.inference.kept import KeptMaps
 from ss_poc.inference.predictor import Predictor
@@ -19,8 +20,6 @@ from ss_poc.optimising import calibration, export
 from ss_poc.optimising.calibration import (
     BINS,
     CENTRES,
-    IDENTITY,
-    Calibration,
     calibrated,
     count_pixels,
     cross_fitted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -12,14 +13,16 @@ import pytest
 from conftest import stage
 
 from ss_poc.core.config import Rule
+from ss_poc.core.files import read_json, write_json
 from ss_poc.core.images import decode_image, save_image
 from ss_poc.core.masks import decode_rle
 from ss_poc.core.rules_file import read_rules
-from ss_poc.core.run import read_run
+from ss_poc.core.run import RunPaths, read_run
 from ss_poc.core.scores import dice
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.kept import KeptMaps
 from ss_poc.inference.predictor import Predictor
+from ss_poc.optimising.defect_probability import fit
 from ss_poc.optimising.rule_grid import Found
 from ss_poc.optimising.rule_search import _judge_all, looks_at, score_table
 
@@ -123,6 +126,49 @@ def test_photographs_of_alike_names_have_a_picture_each(run, labelled, tmp_path)
     assert len(judged) == 4
     assert {path.name for path in (tmp_path / "valid").iterdir()} == {
         "a.jpg_segment.jpg", "a.png_segment.jpg", "s__b.png_segment.jpg", "s__b.png_2_segment.jpg"}
+
+
+def test_few_photographs_give_no_probability_of_a_defect_and_that_is_said(run):
+    found = read_run(run)["operating"]
+    chosen = found["chosen"]
+    assert found["probability"] == {
+        "why": f"{chosen['defective']} defective photographs and {chosen['clean']} clean ones validate; a probability "
+               "of a defect takes at least 5 of each"}
+    assert "probability" not in read_json(run.operating_point)
+
+
+def all_validate(run, labelled, folder: Path, **settings: object) -> RunPaths:
+    """A copy of the run in which all 24 photographs validate, 18 with a defect and 6 without."""
+    paths = RunPaths(folder / "result", "tiny", "v_1")
+    shutil.copytree(run.folder, paths.folder)
+    written = read_json(paths.run_json)
+    written["data"] |= {"img_path": str(labelled), "json_path": str(labelled / ".exports" / "coco-1.json")}
+    written["split"] = {"train": written["split"]["train"], "valid": [f"{number:02d}.png" for number in range(24)]}
+    written["config"] |= settings
+    write_json(paths.run_json, written)
+    return paths
+
+
+def test_the_probability_of_a_defect_is_fitted_stored_and_served(run, labelled, tmp_path):
+    paths = all_validate(run, labelled, tmp_path)
+    told = stage("post_processing", "--img_dir_name", "tiny", cwd=tmp_path).stdout
+    found, stored = read_run(paths)["operating"]["probability"], read_json(paths.operating_point)
+    assert found["images"] == 24 and all(0 <= found[name] <= 1 for name in ("before", "after", "chance"))
+    assert f"probability of a defect beside the verdict: off by {found['after']:.3f}" in told
+    assert stored["probability"] == {name: found[name] for name in ("factor", "offset")}
+    plain, served = (Predictor.load(paths.export, rules) for rules in (None, paths.rules))
+    images = [decode_image(labelled / f"{number:02d}.png") for number in range(24)]
+    highest = np.array([plain.predict(image).probability.max() for image in images])
+    believed = [served.predict(image).verdict["probability"] for image in images]
+    assert believed == pytest.approx(fit(highest, np.arange(24) % 4 > 0).apply(highest), abs=2e-3)
+    assert min(believed[1::4]) > max(believed[::4])  # a pit is surer than a clean photograph
+
+
+def test_a_model_of_good_photographs_has_no_probability_of_a_defect(run, labelled, tmp_path):
+    paths = all_validate(run, labelled, tmp_path, good_only=True)
+    told = stage("post_processing", "--img_dir_name", "tiny", cwd=tmp_path).stdout
+    assert "no probability of a defect beside the verdict: how often what is strange is a defect" in told
+    assert "probability" not in read_json(paths.operating_point)
 
 
 def test_search_before_export_says_what_is_missing(run, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from conftest import stage
 
 from ss_poc.core.files import write_json
-from ss_poc.core.run import RunPaths, read_run
+from ss_poc.core.run import RunPaths, read_run, update_run
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,44 @@ def test_page_says_whether_photographs_of_one_part_stayed_together(page, run, la
     stage("report", "--img_dir_name", "tiny", "--result", str(tmp_path), cwd=labelled.parent)
     grouped = (paths.valid / "report.html").read_text(encoding="utf-8")
     assert "<code>^[^_&lt;]+</code>" in grouped and "each photograph by itself" not in grouped
+
+
+@pytest.fixture
+def copied(run, labelled, tmp_path) -> RunPaths:
+    """A copy of the run whose report may be made anew."""
+    shutil.copytree(run.folder, tmp_path / "tiny" / "segment" / "v_1")
+    paths = RunPaths(tmp_path, "tiny", "v_1")
+    data = read_run(paths)["data"]
+    update_run(paths, data={**data, "img_path": str(labelled), "json_path": str(labelled / ".exports/coco-1.json")})
+    return paths
+
+
+def test_page_says_how_far_probabilities_may_be_believed(copied, labelled):
+    operating, believed = read_run(copied)["operating"], {
+        "factor": 0.5, "offset": 1.0, "before": 0.3214, "after": 0.0412, "chance": 0.0551, "chance_high": 0.1009,
+        "images": 24}
+    update_run(copied, operating={**operating, "probability": believed},
+               calibration={"before": 0.0345, "after": 0.0012, "classes": {}})
+    write_json(copied.operating_point, {**operating["chosen"], "probability": {"factor": 0.5, "offset": 1.0}})
+    stage("report", "--img_dir_name", "tiny", "--result", str(copied.result), cwd=labelled.parent)
+    made = (copied.valid / "report.html").read_text(encoding="utf-8")
+    table = re.sub(r"<[^>]+>", " ", made[made.index("May a probability be believed?"):].split("</section>")[0])
+    assert "of a pixel 0.0345 0.0012 –" in " ".join(table.split())
+    assert "of a defect on a photograph 0.321 0.041 0.055, at most 0.101" in " ".join(table.split())
+    assert "of 100 photographs given 0.9, about 90 have one" in table and "24 photographs are few" in table
+    assert len(re.findall(r"probability of a defect 0\.\d\d", made)) == len(read_run(copied)["split"]["valid"])
+
+
+def test_page_says_why_there_is_no_probability_of_a_defect(page, run):
+    assert f"no probability of a defect beside the verdict: {read_run(run)['operating']['probability']['why']}." in page
+
+
+def test_page_of_a_run_that_an_earlier_version_searched_says_nothing_of_it(copied, labelled):
+    operating = read_run(copied)["operating"]
+    update_run(copied, operating={name: operating[name] for name in ("chosen", "curve")}, calibration={})
+    stage("report", "--img_dir_name", "tiny", "--result", str(copied.result), cwd=labelled.parent)
+    made = (copied.valid / "report.html").read_text(encoding="utf-8")
+    assert "May a probability be believed?" not in made and "probability of a defect" not in made
 
 
 def test_names_from_the_data_cannot_become_markup(run, labelled, tmp_path):

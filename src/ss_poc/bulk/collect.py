@@ -153,11 +153,13 @@ def _write_judgements(store: Store, parts: Mapping[str, PartInfo]) -> None:
 
 
 def _images(store: Store, parts: Mapping[str, PartInfo]) -> Iterator[dict[str, Any]]:
-    columns = ["image", "height", "width", "error", "judgement", "reasons"]
+    columns = ["image", "height", "width", "error", "judgement", "reasons", "probability"]
     for number, rows in enumerate(_read(store, parts, columns), start=1):
         first = rows[0]
         judged = {"verdict": first["judgement"], "reasons": json.loads(first["reasons"])} \
             if first.get("judgement") else {}  # parts of earlier versions have no such column
+        if first.get("probability") is not None:
+            judged["probability"] = first["probability"]
         yield {"id": number, "file_name": first["image"], "width": first["width"], "height": first["height"], **judged}
 
 

@@ -45,7 +45,7 @@ class PartMaker:
     Attributes:
         model: name and version, for people.
         graph: digest of the exported graph.
-        rules: digest of the rules and of the verdict's thresholds.
+        rules: digest of the rules, of the verdict's thresholds and of what makes its probability.
         engine: that ran the graph.
         threshold: that replaced the rules' own, 0..1; None where none did.
         labels, colors, category_ids: one for each class.
@@ -67,7 +67,9 @@ class PartMaker:
         """Return what a model makes with a threshold for every class, or None for each rule's own."""
         spec = predictor.spec
         rules = [[str(value) for value in dataclasses.astuple(rule)] for rule in predictor.rules]
-        digest = hashlib.blake2b(json.dumps([rules, predictor.floors]).encode(), digest_size=8).hexdigest()
+        chance = [dataclasses.astuple(predictor.chance)] if predictor.chance else []  # earlier parts had none
+        decided = json.dumps([rules, predictor.floors, *chance])
+        digest = hashlib.blake2b(decided.encode(), digest_size=8).hexdigest()
         return cls(f"{spec.name} {spec.version}", spec.sha256, digest, predictor.engine, threshold, spec.labels,
                    spec.colors, spec.category_ids, part_rules.digest if part_rules else None)
 

@@ -27,12 +27,13 @@ Row = dict[str, Any]
 # `area` and `bbox`. verdict: whether the class makes the photograph a defective one. annotation: json, COCO's, without
 # its numbers; null where nothing is marked. error: why it could not be read, else null. With part rules, else null:
 # judgement: accept, warn, reject or error, of the photograph; reasons: json, a list of them; measurements: json, of the
-# class, see `measuring.judge`; null where it is not in the region.
+# class, see `measuring.judge`; null where it is not in the region. probability: of a defect on the photograph, 0..1;
+# null where the model cannot tell.
 SCHEMA = pa.schema([
     ("image", pa.string()), ("label", pa.string()), ("height", pa.int32()), ("width", pa.int32()),
     ("counts", pa.string()), ("score", pa.float64()), ("objects", pa.string()), ("verdict", pa.bool_()),
     ("annotation", pa.string()), ("error", pa.string()), ("judgement", pa.string()), ("reasons", pa.string()),
-    ("measurements", pa.string())])
+    ("measurements", pa.string()), ("probability", pa.float64())])
 
 
 def rows_of(name: str, found: Prediction, spec: ModelSpec, judged: Judgement | None = None) -> list[Row]:
@@ -55,7 +56,8 @@ def rows_of(name: str, found: Prediction, spec: ModelSpec, judged: Judgement | N
         {"judgement": None, "reasons": None}
     return [{"image": name, "label": label, "height": height, "width": width, "counts": rle["counts"], "score": score,
              "objects": json.dumps(objects[label]), "verdict": label in defects,
-             "annotation": annotations.get(category), "error": None, **decided, "measurements": measured.get(label)}
+             "annotation": annotations.get(category), "error": None, **decided, "measurements": measured.get(label),
+             "probability": found.probability_of_defect}
             for label, category, rle, score in zip(spec.labels, spec.category_ids, found.rles, found.scores,
                                                    strict=True)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from .config import Rule, format_size, parse_size
 from .errors import ArtifactError, ConfigError
 from .files import read_csv, read_json, write_csv, write_json
 
-__all__ = ["OPERATING_FILE", "RULES_CSV", "RULES_JSON", "read_floors", "read_rules", "write_rules"]
+__all__ = ["OPERATING_FILE", "RULES_CSV", "RULES_JSON", "read_chance", "read_floors", "read_rules", "write_rules"]
 
 RULES_CSV = "valid_post_grid.csv"
 RULES_JSON = "rules.json"
@@ -72,3 +73,26 @@ def read_floors(path: Path, labels: Sequence[str]) -> tuple[float, ...]:
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} does not fit the model: {error!r}", f"a threshold each of {', '.join(labels)}",
                             "run the search again") from None
+
+
+def read_chance(path: Path) -> tuple[float, float] | None:
+    """Factor and offset that make the probability of a defect on an image, from an `operating_point.json`.
+
+    None where there is no such file, or it was written without one: there is no probability then.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path).get("probability")
+        if found is None:
+            return None
+        factor, offset = float(found["factor"]), float(found["offset"])
+        if not (factor > 0 and math.isfinite(factor) and math.isfinite(offset)):
+            raise ValueError(f"factor {factor}, offset {offset}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} has no probability of a defect that can be: {error!r}",
+                            "a factor above 0 and an offset", "run the search again") from None
+    return factor, offset

@@ -16,12 +16,15 @@ from .levels import FULL_DEPTH, Levels
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
-__all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "exports_of",
-           "find_json", "newest", "read_run", "update_run"]
+__all__ = ["HELD_OUT_COLUMNS", "HELD_OUT_CSV", "RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split",
+           "Trained", "data_path", "exports_of", "find_json", "newest", "read_run", "update_run"]
 
 Section = TypeVar("Section")
 
 RLE_COLUMNS = ("image", "label", "height", "width", "counts")
+# Pixels of each validation image and class, under rules that were found on other workpieces.
+HELD_OUT_CSV = "valid_held_out.csv"
+HELD_OUT_COLUMNS = ("image", "label", "true", "predicted", "both")
 
 
 @dataclass(frozen=True)

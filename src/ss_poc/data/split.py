@@ -12,7 +12,7 @@ from typing import Protocol
 from ..core.errors import ConfigError, DataError
 from ..core.text_table import counted
 
-__all__ = ["SPLIT_FILE", "split_samples", "together", "valid_fraction_for", "workpiece_of"]
+__all__ = ["SPLIT_FILE", "split_samples", "together", "valid_fraction_for", "workpiece_of", "workpieces"]
 
 
 # In the folder of a data set that was made: names that train and names that validate, whatever the draw.
@@ -60,6 +60,11 @@ def workpiece_of(name: str, pattern: str) -> str:
     """
     found = re.search(pattern, name) if pattern else None
     return (found[1] if found.re.groups else found[0]) or "" if found else ""
+
+
+def workpieces(names: Sequence[str], pattern: str | None) -> list[str]:
+    """Return of each photograph its workpiece, see `workpiece_of`; its own name where it is one by itself."""
+    return [workpiece_of(name, pattern or "") or name for name in names]
 
 
 def valid_fraction_for(sizes_hw: Sequence[tuple[int, int]]) -> float:

@@ -17,8 +17,9 @@ from ..core.host import cores
 from ..core.images import resize_image
 from ..core.masks import bounding_box, components, empty_rle, encode_rle
 from ..core.model_spec import ModelSpec, read_spec
+from ..core.platt import Calibration
 from ..core.refine import plain_rules, refine, resize_probability
-from ..core.rules_file import OPERATING_FILE, read_floors, read_rules
+from ..core.rules_file import OPERATING_FILE, read_chance, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
 
@@ -40,6 +41,8 @@ class Prediction:
         colors: C colours, `#rrggbb`.
         floors: C probabilities in 0..1. A class counts in the verdict if one of its marked pixels has at least this
             probability.
+        chance: makes the probability that the image has a defect of its highest probability; None where the model has
+            none.
     """
 
     mask: np.ndarray
@@ -47,6 +50,7 @@ class Prediction:
     labels: tuple[str, ...]
     colors: tuple[str, ...]
     floors: tuple[float, ...]
+    chance: Calibration | None = None
 
     @cached_property
     def marked(self) -> tuple[int, ...]:
@@ -85,10 +89,20 @@ class Prediction:
 
     @property
     def verdict(self) -> dict[str, Any]:
-        """Return the answer for the whole image: `defect`, whether any class was found, and `labels`, which."""
+        """Return the answer for the whole image: `defect`, whether any class was found, and `labels`, which.
+
+        With `chance` also `probability`, 0..1: how likely the image is to have a defect. It follows from the highest
+        probability of any pixel, marked or not, so neither rules nor thresholds change it.
+        """
         found = [label for channel, label in enumerate(self.labels)
                  if channel in self.marked and self.scores[channel] >= self.floors[channel]]
-        return {"defect": bool(found), "labels": found}
+        return {"defect": bool(found), "labels": found,
+                **({} if self.probability_of_defect is None else {"probability": self.probability_of_defect})}
+
+    @cached_property
+    def probability_of_defect(self) -> float | None:
+        """Return how likely the image is to have a defect, 0..1, with 4 digits; None where the model cannot tell."""
+        return round(float(self.chance.apply(np.array(float(self.probability.max())))), 4) if self.chance else None
 
     def coco_annotations(self, category_ids: Sequence[int], image_id: int, first_id: int = 1) -> list[dict[str, Any]]:
         """Return one COCO annotation for each class that was found, as polygons in pixels.
@@ -117,6 +131,7 @@ class Predictor:
         rules: one for each channel, in the order of the channels.
         run: the graph in an engine.
         floors: one for each channel, see `Prediction`; empty for 0.
+        chance: see `Prediction`.
         engine: name of that engine.
         refused: one sentence for each engine that was preferred and cannot be used.
 
@@ -125,12 +140,12 @@ class Predictor:
     """
 
     def __init__(self, spec: ModelSpec, rules: Sequence[Rule], run: Run, floors: Sequence[float] = (),
-                 engine: str = "onnxruntime", refused: Sequence[str] = ()) -> None:
+                 engine: str = "onnxruntime", refused: Sequence[str] = (), chance: Calibration | None = None) -> None:
         if [rule.label for rule in rules] != list(spec.labels):
             raise ArtifactError(f"the rules are for {[rule.label for rule in rules]}",
                                 f"the model's {list(spec.labels)}", "run the search again")
         self.spec, self.rules, self.engine, self.refused = spec, tuple(rules), engine, tuple(refused)
-        self.floors = tuple(floors) or (0.0,) * len(spec.labels)
+        self.floors, self.chance = tuple(floors) or (0.0,) * len(spec.labels), chance
         self._run = run
 
     @classmethod
@@ -154,13 +169,14 @@ class Predictor:
         plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
         chosen = read_rules(rules) if rules else plain
         floors = read_floors(rules.parent / OPERATING_FILE, spec.labels) if rules else ()
+        chance = read_chance(rules.parent / OPERATING_FILE) if rules else None
         refused: list[str] = []
         for name in dict.fromkeys([*([engine] if engine else []), *spec.engines, "onnxruntime", "openvino"]):
             try:
                 load = partial(load_engine, name, export, threads)
                 share = shared and (threads or cores()) > 1 and name != CUDA_ENGINE
                 run = Shared(load, threads or cores()) if share else load()
-                return cls(spec, chosen, run, floors, name, refused)
+                return cls(spec, chosen, run, floors, name, refused, Calibration(*chance) if chance else None)
             except EngineError as error:
                 refused.append(str(error).splitlines()[0])
         raise EngineError(f"no engine can run {export}: {'; '.join(refused)}", "ONNX Runtime or OpenVINO",
@@ -207,7 +223,7 @@ class Predictor:
             threshold: as for `predict`.
         """
         mask = refine(probability, self.rules, size_hw, threshold)
-        return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors)
+        return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors, self.chance)
 
 
 def unsureness(probability: np.ndarray) -> float:

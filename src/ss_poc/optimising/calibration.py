@@ -8,14 +8,15 @@ pixels), and that becomes the last step of the graph: all that is behind it spea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-__all__ = ["BINS", "IDENTITY", "Calibration", "calibrated", "count_pixels", "cross_fitted", "expected_error", "fit",
+from ..core.platt import EPSILON, IDENTITY, Calibration, log_odds, sigmoid
+
+__all__ = ["BINS", "calibrated", "count_pixels", "cross_fitted", "expected_error", "fit", "folds_of", "platt",
            "write_into"]
 
 # Log-odds are counted in bins from -LIMIT to LIMIT.
@@ -25,33 +26,8 @@ CENTRES = (np.arange(BINS) + 0.5) / BINS * 2 * LIMIT - LIMIT
 LOWEST = -6.9
 # A class with fewer labelled pixels, or on fewer images, is left as it is.
 FEWEST_PIXELS, FEWEST_IMAGES = 200, 3
-EPSILON = 1e-6
 STEPS = 10  # of probability, for the expected calibration error
 FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What one class' log-odds are multiplied with, and what is then added."""
-
-    factor: float = 1.0
-    offset: float = 0.0
-
-    def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Calibrate probabilities, of any shape, in 0..1."""
-        return _sigmoid(self.factor * _log_odds(probability) + self.offset)
-
-
-IDENTITY = Calibration()
-
-
-def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-log_odds))
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    clipped = np.clip(probability, EPSILON, 1 - EPSILON)
-    return np.log(clipped / (1 - clipped))
 
 
 def count_pixels(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -67,7 +43,7 @@ def count_pixels(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
     classes, size = probability.shape[-1], probability.shape[1::-1]
     counts = np.zeros((2, classes, BINS))
     for channel in range(classes):
-        bins = np.clip((_log_odds(probability[..., channel]) + LIMIT) * (BINS / (2 * LIMIT)), 0, BINS - 1).astype(int)
+        bins = np.clip((log_odds(probability[..., channel]) + LIMIT) * (BINS / (2 * LIMIT)), 0, BINS - 1).astype(int)
         true = cv2.resize(truth[..., channel].astype(np.float32), size, interpolation=cv2.INTER_AREA)
         counts[0, channel] = np.bincount(bins.ravel(), true.ravel(), BINS)
         counts[1, channel] = np.bincount(bins.ravel(), minlength=BINS)
@@ -87,17 +63,29 @@ def fit(counts: Sequence[np.ndarray]) -> list[Calibration]:
 
 
 def _fit_class(true: np.ndarray, every: np.ndarray) -> Calibration:
-    from sklearn.linear_model import LogisticRegression
-
     fitted = CENTRES >= LOWEST
-    true, every, log_odds = true[fitted], every[fitted], CENTRES[fitted, None]
+    true, every = true[fitted], every[fitted]
     if true.sum() < FEWEST_PIXELS or (every - true).sum() < FEWEST_PIXELS:
         return IDENTITY
-    weights = np.concatenate([true, every - true])
-    found = LogisticRegression(C=1e4).fit(np.concatenate([log_odds, log_odds]), np.repeat([1, 0], len(log_odds)),
+    return platt(CENTRES[fitted], true, every - true)
+
+
+def platt(odds: np.ndarray, true: np.ndarray, false: np.ndarray) -> Calibration:
+    """Fit log-odds to how often they were right, by a logistic regression.
+
+    Args:
+        odds: (N,) log-odds.
+        true, false: (N,) how often each of them was met on a defect, and elsewhere: numbers, whole or not.
+
+    Returns:
+        The calibration; IDENTITY where higher log-odds are no likelier a defect: such a model has learned nothing yet.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    weights = np.concatenate([true, false])
+    found = LogisticRegression(C=1e4).fit(np.concatenate([odds, odds])[:, None], np.repeat([1, 0], len(odds)),
                                           sample_weight=weights / weights.sum() * len(weights))
     factor, offset = float(found.coef_[0, 0]), float(found.intercept_[0])
-    # A model that is surer of sound surface than of defects has learned nothing yet.
     return Calibration(factor, offset) if factor > 0 else IDENTITY
 
 
@@ -114,7 +102,7 @@ def expected_error(counts: Sequence[np.ndarray], calibrations: Sequence[Sequence
     for image, used in zip(counts, calibrations, strict=True):
         for channel, calibration in enumerate(used):
             true, every = image[:, channel, fitted]
-            probability = calibration.apply(_sigmoid(CENTRES[fitted]))
+            probability = calibration.apply(sigmoid(CENTRES[fitted]))
             step = np.minimum((probability * STEPS).astype(int), STEPS - 1)
             off[channel] += np.bincount(step, true - every * probability, STEPS)
             pixels += float(every.sum())
@@ -128,10 +116,16 @@ def cross_fitted(counts: Sequence[np.ndarray], groups: Sequence[str]) -> list[li
         counts: of each image, as `count_pixels` gives them.
         groups: of each image its workpiece: those of one are left out together.
     """
-    folds = {name: number % FOLDS for number, name in enumerate(dict.fromkeys(groups))}
-    of_fold = [fit([image for image, group in zip(counts, groups, strict=True) if folds[group] != fold])
-               for fold in range(min(FOLDS, len(folds)))] if len(folds) > 1 else [fit(counts)]
-    return [of_fold[folds[group]] for group in groups]
+    folds = folds_of(groups)
+    of_fold = [fit([image for image, other in zip(counts, folds, strict=True) if other != fold])
+               for fold in range(max(folds) + 1)] if any(folds) else [fit(counts)]
+    return [of_fold[fold] for fold in folds]
+
+
+def folds_of(groups: Sequence[str]) -> list[int]:
+    """Deal images into FOLDS folds, or as many as there are groups, numbered from 0; those of one group together."""
+    numbers = {name: number % FOLDS for number, name in enumerate(dict.fromkeys(groups))}
+    return [numbers[group] for group in groups]
 
 
 def calibrated(probability: np.ndarray, calibrations: Sequence[Calibration]) -> np.ndarray:

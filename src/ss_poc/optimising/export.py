@@ -24,14 +24,15 @@ from ..core.host import cores
 from ..core.images import decode_image, resize_image
 from ..core.model_spec import GRAPH_FILE, ModelSpec, write_spec
 from ..core.parallel import ahead
+from ..core.platt import IDENTITY
 from ..core.run import Run, RunPaths, update_run
 from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 from ..data.dataset import load_trained
-from ..data.split import workpiece_of
+from ..data.split import workpieces
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
-from .calibration import IDENTITY, calibrated, count_pixels, cross_fitted, expected_error, fit, write_into
+from .calibration import calibrated, count_pixels, cross_fitted, expected_error, fit, write_into
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
 
@@ -114,7 +115,7 @@ def _calibrate(run: Run, folder: Path, maps: KeptMaps) -> dict[str, Any]:
         return {}
     write_into(folder / GRAPH_FILE, calibrations)
     maps.change(predictor.engine, lambda probability: calibrated(probability, calibrations))
-    groups = [workpiece_of(sample.name, run.config.group or "") or sample.name for sample in samples]
+    groups = workpieces([sample.name for sample in samples], run.config.group)
     return {"before": expected_error(counts, [[IDENTITY] * classes] * len(counts)),
             "after": expected_error(counts, cross_fitted(counts, groups)),
             "classes": {label: [item.factor, item.offset]

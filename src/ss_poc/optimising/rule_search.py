@@ -28,14 +28,17 @@ from ..core.masks import encode_rle
 from ..core.parallel import ahead
 from ..core.refine import plain_rules, refine
 from ..core.rules_file import OPERATING_FILE, write_rules
-from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
+from ..core.run import HELD_OUT_COLUMNS, HELD_OUT_CSV, RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
 from ..data.dataset import Sample, load_trained
+from ..data.split import workpieces
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Prediction, Predictor
-from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
+from .calibration import folds_of
+from .defect_probability import believe
+from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of, held_out
 from .verdict import NEVER, Point, choose, curve
 
 __all__ = ["looks_at", "main", "optimise"]
@@ -72,18 +75,24 @@ def optimise(paths: RunPaths, config: SearchConfig, maps: KeptMaps | None = None
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
     looks = looks_at(windows * math.prod(run.size_hw), bool(run.survey["turnable_h"]))
-    found = _search(samples, predictor, maps, _grids(samples, len(dataset.labels), predictor), looks, workers)
+    tallies = _search(samples, predictor, maps, _grids(samples, len(dataset.labels), predictor), looks, workers)
+    plain = plain_rules(predictor.spec.labels, predictor.spec.colors, predictor.spec.size_hw)
+    found = [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
         folder.mkdir()
         judged = _judge_all(folder, samples, predictor, maps, rules, workers)
         scores = _write_valid(folder, judged, predictor.spec.labels, rules)
+        _write_held_out(folder, run, samples, plain, tallies)
         operating = _operate(_that_tell(samples, judged), predictor.spec.labels, config)
+        believed = _believe(run, samples, judged)
+        if "factor" in believed:
+            operating["chosen"]["probability"] = {name: believed[name] for name in ("factor", "offset")}
         write_json(folder / OPERATING_FILE, operating["chosen"])
-    update_run(paths, scores=scores, search=found, operating=operating, search_settings={
+    update_run(paths, scores=scores, search=found, operating={**operating, "probability": believed}, search_settings={
         "workers": config.workers, "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm})
     print("\n" + score_table(found, scores) + "\n" + _verdict_line(operating["chosen"])
-          + f"\n\nrules and pictures → {paths.valid}", flush=True)
+          + f"\n{_probability_line(believed)}\n\nrules and pictures → {paths.valid}", flush=True)
     return rules
 
 
@@ -114,8 +123,8 @@ def looks_at(pixels: int, mirrored: bool) -> list[tuple[bool, float]]:
 
 
 def _search(samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps, grids: Sequence[Grid],
-            looks: Sequence[tuple[bool, float]], workers: int) -> list[Found]:
-    spec = predictor.spec
+            looks: Sequence[tuple[bool, float]], workers: int) -> list[Tally]:
+    """Count what every rule of each class does on the images."""
     tallies = [Tally(grid, len(looks)) for grid in grids]
 
     def look(index: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
@@ -136,8 +145,7 @@ def _search(samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps, gri
         for counts in looked:
             for tally, count, pixels in zip(tallies, counts, true, strict=True):
                 tally.add(count, int(pixels), not true.any())
-    plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
-    return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
+    return tallies
 
 
 def _seen(image_rgb: np.ndarray, mirrored: bool, light: float) -> np.ndarray:
@@ -149,13 +157,14 @@ def _seen(image_rgb: np.ndarray, mirrored: bool, light: float) -> np.ndarray:
 @dataclass(frozen=True)
 class _Judged:
     """One validation image: rows of RLE, Dice with and without the rules, pixels in both and in either and the score
-    for the verdict of each class, (C,) each, and whether it has any label."""
+    for the verdict of each class, (C,) each, its highest probability, and whether it has any label."""
 
     rows: dict[str, list[tuple[Any, ...]]]
     dices: dict[bool, np.ndarray]
     both: np.ndarray
     either: np.ndarray
     scores: tuple[float, ...]
+    highest: float
     defective: bool
 
 
@@ -177,7 +186,7 @@ def _judge(picture: Path, sample: Sample, predictor: Predictor, maps: KeptMaps, 
     save_image(picture, draw_overlay(image, spec.colors, outlined=mask, filled=truth))
     scores = Prediction(mask, probability, spec.labels, spec.colors, predictor.floors).scores
     return _Judged(rows, {False: dice(truth, plain), True: dice(truth, mask)}, *intersection_union(truth, mask), scores,
-                   bool(truth.any()))
+                   float(probability.max()), bool(truth.any()))
 
 
 def _that_tell(samples: Sequence[Sample], judged: list[_Judged]) -> list[_Judged]:
@@ -204,6 +213,21 @@ def _operate(judged: Sequence[_Judged], labels: Sequence[str], config: SearchCon
     return {"chosen": chosen, "curve": sorted({(item.false_alarms, item.missed) for item in points})}
 
 
+def _believe(run: Run, samples: Sequence[Sample], judged: Sequence[_Judged]) -> dict[str, Any]:
+    """The probability of a defect on an image, and how far it may be believed; see `defect_probability.believe`."""
+    if run.config.good_only:
+        return {"why": "how often what is strange is a defect, photographs of good workpieces alone do not tell"}
+    return believe(np.array([item.highest for item in judged]), np.array([item.defective for item in judged]),
+                   workpieces([sample.name for sample in samples], run.config.group))
+
+
+def _probability_line(believed: dict[str, Any]) -> str:
+    if "why" in believed:
+        return f"no probability of a defect beside the verdict: {believed['why']}"
+    return (f"probability of a defect beside the verdict: off by {believed['after']:.3f} in the mean, on images that "
+            f"it was not fitted to; exactly right ones would seem off by {believed['chance']:.3f} on so few")
+
+
 def _verdict_line(chosen: dict[str, Any]) -> str:
     line = (f"verdict on an image: defective ones missed: {chosen['missed']} of {chosen['defective']}, "
             f"clean ones called defective: {chosen['false_alarms']} of {chosen['clean']}")
@@ -228,6 +252,16 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
     return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
             "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
             "iou": dict(zip(labels, map(float, iou), strict=True))}
+
+
+def _write_held_out(folder: Path, run: Run, samples: Sequence[Sample], plain: Sequence[Rule],
+                    tallies: Sequence[Tally]) -> None:
+    """Write pixels of each image under rules that were found on other workpieces: what to expect of the next one."""
+    names = [sample.name for sample in samples]
+    folds = folds_of(workpieces(names, run.config.group))
+    write_csv(folder / HELD_OUT_CSV, HELD_OUT_COLUMNS, (
+        (name, rule.label, *pixels) for rule, tally in zip(plain, tallies, strict=True)
+        for name, pixels in zip(names, held_out(rule, tally, folds), strict=True)))
 
 
 def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:

@@ -65,6 +65,7 @@ class Looked:
         scores: (C,) highest probability among the marked pixels.
         highest: highest probability of any class and pixel, marked or not.
         defect: the verdict.
+        probability: of a defect on it, 0..1; None where the model cannot tell.
         pictures: JPEGs: photograph, label filled, prediction filled.
     """
 
@@ -80,6 +81,7 @@ class Looked:
     scores: tuple[float, ...]
     highest: float
     defect: bool
+    probability: float | None
     pictures: tuple[bytes, bytes, bytes]
 
 
@@ -144,7 +146,7 @@ def _look(sample: Sample, predictor: Predictor, maps: KeptMaps) -> _Parts:
         sample.name, dice(truth, prediction.mask), dice(truth, plain), *intersection_union(truth, prediction.mask),
         *intersection_union(truth, plain), np.count_nonzero(truth, axis=(0, 1)),
         np.count_nonzero(prediction.mask, axis=(0, 1)), prediction.scores, float(prediction.probability.max()),
-        prediction.verdict["defect"],
+        prediction.verdict["defect"], prediction.probability_of_defect,
         _pictures(image, truth, prediction.mask, spec.colors))
     true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
     suspects: list[Suspect] = []

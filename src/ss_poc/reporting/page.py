@@ -28,6 +28,7 @@ from ..inference.predictor import Predictor
 from . import charts
 from .compare import compare_command
 from .evidence import Evidence, Looked, gather
+from .expectation import expectation
 from .good_only import good_only
 from .repeat import repeat_commands
 
@@ -71,13 +72,15 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
     return {
         "run": run, "title": f"{run.data.name} {paths.model_name}", "labels": labels, "colors": colors,
         "classes": _class_rows(run, evidence, labels, colors), "totals": _totals(evidence),
-        "chosen": chosen, "search": run.search, "engines": run.engines,
+        "chosen": chosen, "believed": run.operating.get("probability") or {}, "search": run.search,
+        "engines": run.engines,
         "engine": run.engine or predictor.engine, "cards": _cards(evidence, labels),
         "images": len(evidence.images), "suspects": [_suspect(item, labels) for item in
                                                      evidence.suspects[:MOST_SUSPECTS]],
         "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
         "run_folder": f"{paths.result.name}/", "counted": counted,
-        "data_uri": _data_uri, "good": good_only(run, dataset, predictor, evidence),
+        "data_uri": _data_uri, "expected": expectation(paths.valid, run.config.group),
+        "good": good_only(run, dataset, predictor, evidence),
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 
@@ -165,6 +168,7 @@ def _cards(evidence: Evidence, labels: Sequence[str]) -> list[dict[str, Any]]:
     worst = sorted(evidence.images, key=lambda image: (float(image.dice.mean()),
                                                        -int((image.either - image.both).sum()), image.name))
     return [{"name": image.name, "dice": float(image.dice.mean()), "kind": _kind(image), "defect": image.defect,
+             "probability": image.probability,
              "labels": [label for channel, label in enumerate(labels)
                         if image.true[channel] or image.predicted[channel]],
              "true": [label for channel, label in enumerate(labels) if image.true[channel]],

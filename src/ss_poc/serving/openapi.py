@@ -40,7 +40,9 @@ ANSWER = {"type": "object",
                   "label": {"type": "string"}, "score": {"type": "number"}, "area": {"type": "integer"},
                   "bbox": {"type": "array", "items": {"type": "integer"}}}}},
               "verdict": {"type": "object", "properties": {
-                  "defect": {"type": "boolean"}, "labels": {"type": "array", "items": {"type": "string"}}}},
+                  "defect": {"type": "boolean"}, "labels": {"type": "array", "items": {"type": "string"}},
+                  "probability": {"type": "number", "minimum": 0, "maximum": 1, "description":
+                                  "how likely the image is to have a defect; absent where the model cannot tell"}}},
               "coco": COCO,
               "model": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}}},
               "maps": {"type": "array", "items": {"type": "string"},

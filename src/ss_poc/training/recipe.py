@@ -255,13 +255,13 @@ def _tuned(config: ChosenConfig) -> bool:
 
 
 def _loss(config: ChosenConfig, facts: Facts) -> Choice:
-    return Choice("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training-tried.md",
+    return Choice("loss", "balanced_dice", "hears an object of 100 pixels among 50,000",
                   "balanced_dice")
 
 
 def _optimizer(config: ChosenConfig, facts: Facts) -> Choice:
     if config.architecture == "compact" and not _tuned(config):
-        return Choice("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training-tried.md", "muon")
+        return Choice("optimizer", "muon", "learns in fewer than half of AdamW's steps", "muon")
     return Choice("optimizer", "adamw", "changes trained weights gently" if _tuned(config) else
                   "the usual one for this architecture", "adamw")
 

@@ -162,12 +162,20 @@ function showLegend() {
   }));
 }
 
+/** A probability for people: nothing is sure, so neither 0 % nor 100 % is said. */
+function percent(probability) {
+  if (probability > 0.99) return "> 99 %";
+  return probability < 0.01 ? "< 1 %" : `${Math.round(100 * probability)} %`;
+}
+
 function showVerdict() {
   const box = $("#verdict");
   if (!state.answer) return;
   const { verdict, milliseconds, total } = state.answer;
   box.className = verdict.defect ? "defect" : "clean";
   box.querySelector("b").textContent = verdict.defect ? `${word("defect")}: ${verdict.labels.join(", ")}` : word("clean");
+  box.querySelector("em").hidden = verdict.probability === undefined;
+  box.querySelector("em").textContent = `${word("chance")}: ${percent(verdict.probability)}`;
   box.querySelector("span").textContent = `${milliseconds.toFixed(0)} ${word("ms")} (${word("server")}) · ${total.toFixed(0)} ${word("ms")} (${word("total")})`;
 }
 
