@@ -19,6 +19,7 @@ from ss_poc.core.masks import decode_rle
 from ss_poc.core.rules_file import read_rules
 from ss_poc.core.run import RunPaths, read_run
 from ss_poc.core.scores import dice
+from ss_poc.core.text_table import counted
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.kept import KeptMaps
 from ss_poc.inference.predictor import Predictor
@@ -130,10 +131,10 @@ def test_photographs_of_alike_names_have_a_picture_each(run, labelled, tmp_path)
 
 def test_few_photographs_give_no_probability_of_a_defect_and_that_is_said(run):
     found = read_run(run)["operating"]
-    chosen = found["chosen"]
     assert found["probability"] == {
-        "why": f"{chosen['defective']} defective photographs and {chosen['clean']} clean ones validate; a probability "
-               "of a defect takes at least 5 of each"}
+        "why": f"{counted(found['chosen']['defective'], 'defective photograph')} and "
+               f"{counted(found['chosen']['clean'], 'clean one')} validate; a probability of a defect takes at least 5 "
+               "of each"}
     assert "probability" not in read_json(run.operating_point)
 
 

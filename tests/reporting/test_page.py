@@ -7,12 +7,16 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
+import jinja2
 import pytest
 from conftest import stage
 
 from ss_poc.core.files import write_json
-from ss_poc.core.run import RunPaths, read_run, update_run
+from ss_poc.core.run import Run, RunPaths, read_run, update_run
+from ss_poc.core.text_table import counted
+from ss_poc.reporting import page as page_module
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,15 @@ def test_page_says_how_far_probabilities_may_be_believed(copied, labelled):
     assert "of a defect on a photograph 0.321 0.041 0.055, at most 0.101" in " ".join(table.split())
     assert "of 100 photographs given 0.9, about 90 have one" in table and "24 photographs are few" in table
     assert len(re.findall(r"probability of a defect 0\.\d\d", made)) == len(read_run(copied)["split"]["valid"])
+
+
+@pytest.mark.parametrize(("after", "said"), [(0.031, True), (0.001, False)])
+def test_a_probability_that_is_more_careful_than_before_is_explained(after, said):
+    folder = Path(page_module.__file__).parent / "templates"
+    template = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined)
+    believed = {"before": 0.002, "after": after, "chance": 0.05, "chance_high": 0.09, "images": 32}
+    made = template.get_template("belief.html").render(run=Run(), believed=believed, counted=counted)
+    assert ("more careful than before" in made) == said and "<td>of a pixel</td>" not in made
 
 
 def test_page_says_why_there_is_no_probability_of_a_defect(page, run):

@@ -60,8 +60,8 @@ def believe(highest: np.ndarray, defective: np.ndarray, groups: Sequence[str]) -
     """
     some, none = int(defective.sum()), int((~defective).sum())
     if min(some, none) < FEWEST:
-        return {"why": f"{counted(some, 'defective photograph')} and {none} clean ones validate; a probability of a "
-                       f"defect takes at least {FEWEST} of each"}
+        return {"why": f"{counted(some, 'defective photograph')} and {counted(none, 'clean one')} validate; a "
+                       f"probability of a defect takes at least {FEWEST} of each"}
     fitted = fit(highest, defective)
     if fitted == IDENTITY:
         return {"why": "defective photographs do not score higher than clean ones"}
