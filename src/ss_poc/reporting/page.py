@@ -25,6 +25,7 @@ from ..core.text_table import counted
 from ..data.dataset import Dataset, Sample, load_trained
 from ..inference.predictor import Predictor
 from . import charts
+from .basis import basis_of
 from .compare import compare_command
 from .evidence import Evidence, Looked, gather
 from .good_only import good_only
@@ -76,7 +77,7 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
                                                      evidence.suspects[:MOST_SUSPECTS]],
         "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
         "run_folder": f"{paths.result.name}/", "counted": counted,
-        "data_uri": _data_uri, "good": good_only(run, dataset, predictor, evidence),
+        "data_uri": _data_uri, "basis": basis_of(run, dataset), "good": good_only(run, dataset, predictor, evidence),
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 
