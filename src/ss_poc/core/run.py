@@ -220,6 +220,8 @@ class Run:
         versions: of Python and the packages.
         survey: facts of the images that train (`data.facts.Survey`).
         recipe: setting, value and reason of each choice.
+        workpieces: `repeated`, photographs that seem to show the same workpieces (`data.workpieces.Repeated`), or None;
+            `against_group`, sentences that speak against the setting `group`.
         train: None before training has ended.
         memory: of a model of good photographs alone, how many windows of them it remembers; else None.
         export: largest difference to Keras, digest and bytes of the graph.
@@ -241,6 +243,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
     recipe: Sequence[Mapping[str, str]] = ()
+    workpieces: Mapping[str, Any] = field(default_factory=dict)
     train: Trained | None = None
     memory: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None

@@ -26,6 +26,7 @@ from ..data.dataset import Dataset, Sample, load_trained
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 from . import charts
+from .basis import basis_of
 from .compare import compare_command
 from .evidence import Evidence, Looked, gather
 from .expectation import expectation
@@ -80,7 +81,7 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
         "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
         "run_folder": f"{paths.result.name}/", "counted": counted,
         "data_uri": _data_uri, "expected": expectation(paths.valid, run.config.group),
-        "good": good_only(run, dataset, predictor, evidence),
+        "basis": basis_of(run, dataset), "good": good_only(run, dataset, predictor, evidence),
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 

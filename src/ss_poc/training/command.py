@@ -90,8 +90,7 @@ def _say(plan: Plan) -> None:
               f"python -m ss_poc.data check {config.json_path} {config.img_path} lists all")
     print(f"{counted(len(split['train']), 'image')} for training, {len(split['valid'])} for validation; "
           f"{counted(len(dataset.labels), 'class')}: {', '.join(dataset.labels)}", flush=True)
-    if config.group:
-        _say_workpieces(plan, config.group)
+    _say_workpieces(plan)
     limit = f"in {config.budget}" if config.budget else f"for at most {counted(config.epoch, 'epoch')}"
     print(f"training {limit}, seed {config.seed}, with\n{table(plan.recipe)}", flush=True)
     _say_afterwards(plan)
@@ -112,7 +111,14 @@ def _say_afterwards(plan: Plan) -> None:
           f"report, of {counted(len(sizes), 'validation image')} with {megapixels:.1f} megapixels", flush=True)
 
 
-def _say_workpieces(plan: Plan, pattern: str) -> None:
+def _say_workpieces(plan: Plan) -> None:
+    pattern = plan.config.group
+    for said in plan.against_group:
+        print(f"warning: {said}")
+    if plan.repeated:
+        print(f"warning: {plan.repeated.says} If so, scores flatter: {plan.repeated.advice}", flush=True)
+    if not pattern:
+        return
     shown = {side: {workpiece_of(name, pattern) for name in names} - {""} for side, names in plan.split.items()}
     alone = sum(not workpiece_of(sample.name, pattern) for sample in plan.dataset.samples)
     print(f"{counted(len(shown['train']), 'workpiece')} for training, {len(shown['valid'])} for validation"
