@@ -59,14 +59,11 @@ stage() {
 }
 
 all_stages() {
-    say "1/6 train"
+    say "1/3 train"
     with_settings "project_python -m ss_poc.train" "$@"
-    stage 2/6 export
-    stage 3/6 post_processing
-    stage 4/6 optimise
-    stage 5/6 report
+    stage 2/3 finish
     if [ "${OVERWRITE:-}" = yes ]; then set -- --overwrite; else set --; fi
-    stage 6/6 bento_deploy "$@"
+    stage 3/3 bento_deploy "$@"
     say "$result/$data_set/segment/$version" >result/.latest_run
     say "done. Open $result/$data_set/segment/$version/valid/report.html, then serve it: service_version=$version sh server.sh"
 }

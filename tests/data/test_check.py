@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from coco_folder import CocoFolder, box
+from repeated_workpieces import folder_of
 
 from ss_poc.core.errors import ConfigError
 from ss_poc.core.images import decode_image
@@ -90,7 +91,8 @@ def test_photographs_are_looked_for_where_the_labels_lie(folder, tmp_path, capsy
 
 
 @pytest.mark.parametrize("argv", [["check", "a", "b", "--wrong"], ["check", "a", "b", "--al"], ["check"], [],
-                                  ["other"], ["check", "a", "b", "--output", "check.gif"]])
+                                  ["other"], ["check", "a", "b", "--output", "check.gif"],
+                                  ["check", "a", "b", "--group", "(["]])
 def test_wrong_call_ends_with_2(argv, capsys):
     with pytest.raises(SystemExit) as caught:
         main(argv)
@@ -119,3 +121,34 @@ def test_a_photograph_is_not_written_over(folder, tmp_path):
     with pytest.raises(ConfigError, match="is a photograph of the data set"):
         check(folder, "--output", str(photograph.parent / ".." / "line1" / "good0.png"))
     assert photograph.read_bytes() == before
+
+
+def test_suspected_workpieces_are_said_with_the_flag_and_drawn_a_row_each(tmp_path, capsys):
+    shown = {f"P{number // 3}_{number % 3}.png": number // 3 for number in range(24)}
+    assert check(folder_of(tmp_path, shown), "--output", str(tmp_path / "out.png")) == 0
+    out = capsys.readouterr().out
+    assert "24 of 24 photographs seem to show 8 workpieces more than once" in out
+    assert "\n  train with --group '^([^_]+)'\n" in out and f"Each row of {tmp_path / 'out_workpieces.png'}" in out
+    height, width = decode_image(tmp_path / "out_workpieces.png").shape[:2]
+    assert height > 4 * 230 and width < SHEET_WIDTH
+
+
+def test_where_nothing_hints_at_workpieces_a_line_says_so(folder, capsys, tmp_path):
+    assert check(folder, "--output", str(tmp_path / "out.png")) == 0
+    assert "workpieces: nothing hints at photographs that show the same one" in capsys.readouterr().out
+    assert not (tmp_path / "out_workpieces.png").exists()
+
+
+@pytest.mark.parametrize(("group", "said"), [
+    ("^P[0-9]", "workpieces: 8, 3 photographs each\n\nThis can"),
+    ("^P[0-3]", "workpieces: 4, 3 photographs each; in 12 names none is found\n\nThis can"),
+    ("P._.", "workpieces: 24, 1 photograph each\nwarning: --group P._. finds another workpiece in each name")])
+def test_an_expression_is_tried_out(tmp_path, capsys, group, said):
+    shown = {f"P{number // 3}_{number % 3}.png": number // 3 for number in range(24)}
+    assert check(folder_of(tmp_path, shown), "--output", str(tmp_path / "out.png"), "--group", group) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_an_expression_that_makes_no_split_is_refused(folder, tmp_path):
+    with pytest.raises(ConfigError, match="--group png finds 'png' in all names"):
+        check(folder, "--output", str(tmp_path / "out.png"), "--group", "png")

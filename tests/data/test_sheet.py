@@ -8,7 +8,7 @@ import numpy as np
 from coco_folder import CocoFolder, box
 
 from ss_poc.core.images import save_image
-from ss_poc.data.sheet import SHEET_WIDTH, _choose, draw_sheet
+from ss_poc.data.sheet import CAPTION_HEIGHT, GAP, SHEET_WIDTH, _choose, draw_sheet, draw_workpieces
 
 
 def shades(sheet: np.ndarray, color: tuple[int, int, int]) -> int:
@@ -65,3 +65,22 @@ def test_very_long_and_very_tall_photographs_fit(tmp_path):
     for name, size in (("long.png", (2, 900)), ("tall.png", (900, 2)), ("dot.png", (1, 1))):
         folder.region(folder.image(name, size), [box(0, 0, 1, 1)])
     assert draw_sheet(folder.load()).shape[1:] == (SHEET_WIDTH, 3)
+
+
+def test_workpieces_are_drawn_a_row_each_and_no_wider_than_they_are(tmp_path):
+    folder = CocoFolder(tmp_path, good=0)
+    for name in ("a1.png", "a2.png", "b1.png", "b2.png", "b3.png"):
+        folder.region(folder.image(name, (40, 60)))
+    sheet = draw_workpieces(folder.load(), [["a1.png", "a2.png"], ["b1.png", "b2.png", "b3.png"]], 80)
+    # photographs of 80x120, a gap around each, a caption below
+    assert sheet.shape == (GAP + 2 * (80 + CAPTION_HEIGHT + GAP), GAP + 3 * (120 + GAP), 3)
+    assert (sheet[GAP:GAP + 80, 2 * GAP + 240 + GAP:] == 32).all()  # the first workpiece has two photographs only
+
+
+def test_photographs_of_a_workpiece_that_are_too_wide_for_the_sheet_become_lower(tmp_path):
+    folder = CocoFolder(tmp_path, good=0)
+    names = [f"{number}.png" for number in range(4)]
+    for name in names:
+        folder.region(folder.image(name, (20, 80)))
+    sheet = draw_workpieces(folder.load(), [names], 200)
+    assert sheet.shape[1] == SHEET_WIDTH and sheet.shape[0] < 200

@@ -39,8 +39,8 @@ def trained(project: Project) -> subprocess.CompletedProcess[str]:
 
 def test_training_says_its_mode_and_shows_its_progress(trained):
     assert "mode: docker (an engine answers" in trained.stdout
-    for number, stage in enumerate(("train", "export", "post_processing", "optimise", "report", "bento_deploy"), 1):
-        assert f"{number}/6 {stage}" in trained.stdout
+    for number, stage in enumerate(("train", "finish", "bento_deploy"), 1):
+        assert f"{number}/3 {stage}" in trained.stdout
     assert "epoch 1" in trained.stdout and "epoch 2" in trained.stdout
 
 

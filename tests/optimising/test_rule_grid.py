@@ -11,7 +11,7 @@ import pytest
 from ss_poc.core.config import Rule
 from ss_poc.core.refine import refine
 from ss_poc.core.scores import dice
-from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of
+from ss_poc.optimising.rule_grid import Grid, Tally, count_grid, find_rule, grid_of, held_out
 
 PLAIN = Rule("x", "#000000", (4, 6))
 GRID = Grid((0.2, 0.5, 0.8), (0, 1, 3), (0, 2, 6, 25))
@@ -201,3 +201,17 @@ def test_only_part_of_the_image_being_looked_at_changes_nothing():
     truth = np.zeros((60, 90), bool)
     truth[0:5, 80:90] = True
     np.testing.assert_allclose(score_grid(probability, truth, GRID), brute_force(probability, truth, GRID), atol=1e-12)
+
+
+def test_an_image_is_judged_under_the_rule_that_others_ask_for():
+    """Of image 0 a threshold of 0.3 marks 10 pixels, 5 of them right, and 0.5 marks 4, all right; of image 1 0.3 marks
+    all of its 10 labelled pixels and no other, and 0.5 only 5 of them. So each by itself asks for what harms the
+    other."""
+    grid = Grid((0.3, 0.5), (0,), (0,))
+    tally = Tally(grid, looks=2)
+    for low, high in (((10, 5), (4, 4)), ((10, 10), (5, 5))):
+        for _ in range(2):
+            tally.add(np.array([[[[low] * 2]], [[[high] * 2]]]), 10, clean=False)
+    assert held_out(Rule("pit", "#ff0000", (4, 6)), tally, [0, 1]) == [(10, 10, 5), (10, 5, 5)]
+    # Of one workpiece, nothing is left out: 0.3 is better for one image alone, so the plain rule stays.
+    assert held_out(Rule("pit", "#ff0000", (4, 6)), tally, [0, 0]) == [(10, 4, 4), (10, 5, 5)]

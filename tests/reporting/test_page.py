@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from conftest import stage
 from ss_poc.core.files import write_json
 from ss_poc.core.run import Run, RunPaths, read_run, update_run
 from ss_poc.core.text_table import counted
+from ss_poc.data.workpieces import Repeated
 from ss_poc.reporting import page as page_module
 
 
@@ -92,6 +94,8 @@ def test_page_says_whether_photographs_of_one_part_stayed_together(page, run, la
     write_json(paths.run_json, written)
     stage("report", "--img_dir_name", "tiny", "--result", str(tmp_path), cwd=labelled.parent)
     grouped = (paths.valid / "report.html").read_text(encoding="utf-8")
+    assert "mean IoU on workpieces that the training never saw; all pixels" in grouped
+    assert "mean IoU on other photographs; all pixels" in page and "Scores are for photographs like these" in page
     assert "<code>^[^_&lt;]+</code>" in grouped and "each photograph by itself" not in grouped
 
 
@@ -140,6 +144,26 @@ def test_page_of_a_run_that_an_earlier_version_searched_says_nothing_of_it(copie
     stage("report", "--img_dir_name", "tiny", "--result", str(copied.result), cwd=labelled.parent)
     made = (copied.valid / "report.html").read_text(encoding="utf-8")
     assert "May a probability be believed?" not in made and "probability of a defect" not in made
+
+
+def test_suspected_workpieces_stand_in_the_first_screen_with_the_flag_and_pictures(run, labelled, page, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "tiny" / "segment" / "v_1")
+    paths = RunPaths(tmp_path, "tiny", "v_1")
+    written = read_run(paths)
+    assert written["workpieces"] == {"repeated": None, "against_group": []}  # each picture of the tiny set is another
+    found = Repeated("names", "^<([^_]+)", 3, 4, 24, 2, 0.0, (("00.png", "01.png"), ("02.png", "03.png")))
+    written["workpieces"] = {"repeated": asdict(found), "against_group": []}
+    written["data"] |= {"img_path": str(labelled), "json_path": str(labelled / ".exports" / "coco-1.json")}
+    write_json(paths.run_json, written)
+    stage("report", "--img_dir_name", "tiny", "--result", str(tmp_path), cwd=labelled.parent)
+    warned = (paths.valid / "report.html").read_text(encoding="utf-8")
+    first = html.unescape(warned[:warned.index('<section id="scores">')])
+    assert "<code>--group '^<([^_]+)'</code>" in first and '<img class="pieces" src="data:image/jpeg' in first
+    assert "4 of 24 photographs seem to show 2 workpieces more than once" in first
+    assert "Scores are for photographs like these" not in first
+    tags = Tags()
+    tags.feed(warned)
+    assert not tags.open
 
 
 def test_names_from_the_data_cannot_become_markup(run, labelled, tmp_path):

@@ -199,7 +199,7 @@ def test_labelled_defects_beside_good_photographs_validate_in_every_fold(labelle
 
 def test_photographs_of_a_single_part_are_refused_before_training(labelled):
     done = stage("train", *FLAGS, "--group", "png", "--model_name", "one_part", cwd=labelled.parent, check=False)
-    assert done.returncode == 1 and "has 1 different workpiece\n" in done.stderr and "--group" in done.stderr
+    assert done.returncode == 2 and "has 1 different workpiece\n" in done.stderr and "--group" in done.stderr
 
 
 def start(here: Path, *flags: str) -> subprocess.Popen[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from earlier_runs import earlier_run, files_of
+from repeated_workpieces import folder_of
 
 from ss_poc.core.errors import ArtifactError, ConfigError, ModelError, SegmentError
 from ss_poc.core.files import write_json
-from ss_poc.core.run import RunPaths, read_run
+from ss_poc.core.run import Run, RunPaths, read_run
 from ss_poc.data.facts import Survey
 from ss_poc.training.claim import claim_folder
-from ss_poc.training.command import train
+from ss_poc.training.command import _say, train
 from ss_poc.training.earlier import recipe_of, survey_of
 from ss_poc.training.plan import make_plan
 from ss_poc.training.recipe import CHOSEN
@@ -126,3 +127,37 @@ def test_a_run_whose_facts_lack_one_is_of_another_version(config):
     with pytest.raises(ArtifactError, match="did not know covered"):
         make_plan(dataclasses.replace(config, resume=True))
     assert {item.name for item in dataclasses.fields(Survey)} == {*run["survey"], "covered"}
+
+
+@pytest.fixture
+def repeated(config, tmp_path):
+    """Settings for eight workpieces that three photographs each show."""
+    shown = {f"P{number // 3}_{number % 3}.png": number // 3 for number in range(24)}
+    (tmp_path / "work").mkdir()
+    folder = folder_of(tmp_path / "work", shown)
+    return dataclasses.replace(config, img_path=str(folder.root), json_path=str(folder.save()), img_dir_name="pieces")
+
+
+def test_suspected_workpieces_are_said_when_training_starts_and_kept_in_the_run(repeated, capsys):
+    plan = make_plan(repeated)
+    _say(plan)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(said) == 1 and said[0].endswith("scores flatter: train with --group '^([^_]+)'")
+    claim_folder(plan)
+    kept = Run.read(plan.paths).workpieces
+    assert kept["repeated"]["group"] == "^([^_]+)" and kept["against_group"] == []
+
+
+def test_with_group_nothing_is_suspected_and_the_workpieces_are_counted(repeated, capsys):
+    plan = make_plan(dataclasses.replace(repeated, group="^([^_]+)"))
+    _say(plan)
+    out = capsys.readouterr().out
+    assert "6 workpieces for training, 2 for validation" in out and "warning" not in out and plan.repeated is None
+
+
+def test_a_wrong_group_is_said_or_refused_before_anything_is_written(repeated, capsys):
+    with pytest.raises(ConfigError, match="finds no workpiece in any name"):
+        make_plan(dataclasses.replace(repeated, group="Q[0-9]"))
+    _say(make_plan(dataclasses.replace(repeated, group="P[0-9]_[0-9]")))
+    assert "warning: --group 'P[0-9]_[0-9]' finds another workpiece in each name" in capsys.readouterr().out
+    assert not Path(repeated.result).exists()

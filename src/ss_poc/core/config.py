@@ -14,7 +14,7 @@ from .settings import check_bounds, setting
 
 __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
-    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
+    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "FinishConfig",
     "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig",
     "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_nth",
     "parse_size",
@@ -209,6 +209,11 @@ class ChosenConfig(TrainConfig):
         freeze: int
         precision: str
         views: str
+
+
+@dataclass(frozen=True)
+class FinishConfig(RunConfig):
+    """Settings of `python -m ss_poc.finish`."""
 
 
 @dataclass(frozen=True)

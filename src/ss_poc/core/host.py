@@ -17,7 +17,7 @@ from .errors import ModelError
 __all__ = ["cores", "ending_in_order", "free_memory", "give_memory_back", "memory_limit", "memory_used",
            "require_processor", "share_cores"]
 
-# On two cores 23 instead of 16 crops a second were trained on (docs/training.md); more cores could not be measured.
+# On two cores 23 instead of 16 crops a second were trained on (docs/training-tried.md); more cores: not measured.
 FEW_CORES = 2
 
 CGROUP, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")

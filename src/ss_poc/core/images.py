@@ -6,6 +6,8 @@ import io
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from .jpeg import with_its_end
 from .levels import Levels
 from .masks import row_bands
 
-__all__ = ["FORMATS", "MAX_PIXELS", "PLAIN", "SUFFIXES", "UNREAD_SUFFIXES", "OpenedImage", "decode_image",
+__all__ = ["FORMATS", "MAX_PIXELS", "PLAIN", "SUFFIXES", "UNREAD_SUFFIXES", "Glance", "OpenedImage", "decode_image",
            "encode_image", "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
@@ -44,7 +46,10 @@ BOM = b"\xef\xbb\xbf"
 DAMAGE = (OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, EOFError, OverflowError, ZeroDivisionError,
           MemoryError, struct.error)
 ORIENTATION, TILE_WIDTH, TILE_LENGTH = 0x0112, 0x0142, 0x0143
+EXIF, TAKEN = 0x8769, 0x9003
 TURNED = (5, 6, 7, 8)
+# Pixels of a thumbnail's side, and of the image it is the mean of: every so many pixels of a larger one are looked at.
+SIDE, LOOKED_AT = 32, 256
 
 
 def _open(data: bytes) -> Image.Image:
@@ -71,6 +76,19 @@ def _document(data: bytes) -> str:
     return next((name for magic, name in DOCUMENTS.items() if start.startswith(magic)), "")
 
 
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """What tells at a glance whether two photographs show the same.
+
+    Attributes:
+        thumbnail: (32, 32) uint8, grey, upright, whatever the sides of the image.
+        taken: when, in seconds by the camera's clock (EXIF); None where the file does not tell.
+    """
+
+    thumbnail: np.ndarray
+    taken: float | None
+
+
 class OpenedImage:
     """An image file whose header was read and found good; its pixels are decoded when asked for, at most once.
 
@@ -79,12 +97,14 @@ class OpenedImage:
         orientation: EXIF orientation, 1 to 8; 1 where the file names none.
         wide: whether the header names more than 8 bits a value.
         values: least and highest value of a wide image that was decoded or verified; else None.
+        glance: of an image that was verified; else None.
     """
 
     def __init__(self, image: Image.Image, max_pixels: int) -> None:
         self._image, self._file = image, image.fp  # type: ignore[attr-defined]  # Pillow forgets it once it has loaded
         self.wide, self._white_zero = is_wide(image), is_white_zero(image)
         self.values: Values | None = None
+        self.glance: Glance | None = None
         self.size_hw, self.orientation = _checked_header(image, max_pixels)
 
     @property
@@ -123,9 +143,11 @@ class OpenedImage:
         """
         with self._read():
             self._image.draft(None, (max(1, self._image.width // 8), max(1, self._image.height // 8)))
+            taken = _taken(self._image)  # before the file is closed, in which a TIFF's EXIF lies
             self._load()
-            if self._wide_values() is None:
-                _to_rgb(self._image.crop((0, 0, 1, 1)))
+            small = _thumbnail(self._image, self._wide_values())
+            left = _turn_left(self._image, self.orientation, upright=True)
+            self.glance = Glance(turn(255 - small if self._white_zero else small, left), taken)
 
     def _load(self) -> None:
         try:
@@ -233,6 +255,30 @@ def _turn_left(image: Image.Image, orientation: int, upright: bool) -> int:
     if image.format != "TIFF":
         return orientation if upright else 1
     return 1 if upright else {6: 8, 8: 6}.get(orientation, orientation)
+
+
+def _thumbnail(image: Image.Image, values: np.ndarray | None) -> np.ndarray:
+    """A loaded image, or the values of a wide one, as (32, 32) uint8 grey."""
+    if values is None:
+        size = min(image.width, LOOKED_AT), min(image.height, LOOKED_AT)
+        seen = _to_rgb(image.resize(size, Image.Resampling.NEAREST))
+        grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
+    else:
+        rows, columns = (np.linspace(0, side - 1, min(side, LOOKED_AT)).astype(int) for side in values.shape[:2])
+        found = np.nan_to_num(values[np.ix_(rows, columns)].astype(np.float32), posinf=0, neginf=0)
+        found = found.mean(axis=-1) if found.ndim == 3 else found
+        low, high = np.quantile(found, (0.01, 0.99))
+        grey = np.clip((found - low) * (255 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
+    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _taken(image: Image.Image) -> float | None:
+    """When a photograph was taken, in seconds; the camera's clock knows no time zone."""
+    try:
+        told = str(image.getexif().get_ifd(EXIF).get(TAKEN, "")).strip("\0 ")
+        return datetime.strptime(told, "%Y:%m:%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+    except DAMAGE:
+        return None
 
 
 def _damaged(error: BaseException) -> ImageError:

@@ -16,12 +16,15 @@ from .levels import FULL_DEPTH, Levels
 from .rules_file import OPERATING_FILE, RULES_CSV
 from .settings import stored_settings
 
-__all__ = ["RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split", "Trained", "data_path", "exports_of",
-           "find_json", "newest", "read_run", "update_run"]
+__all__ = ["HELD_OUT_COLUMNS", "HELD_OUT_CSV", "RLE_COLUMNS", "Run", "RunData", "RunPaths", "Scores", "Split",
+           "Trained", "data_path", "exports_of", "find_json", "newest", "read_run", "update_run"]
 
 Section = TypeVar("Section")
 
 RLE_COLUMNS = ("image", "label", "height", "width", "counts")
+# Pixels of each validation image and class, under rules that were found on other workpieces.
+HELD_OUT_CSV = "valid_held_out.csv"
+HELD_OUT_COLUMNS = ("image", "label", "true", "predicted", "both")
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,8 @@ class Run:
         versions: of Python and the packages.
         survey: facts of the images that train (`data.facts.Survey`).
         recipe: setting, value and reason of each choice.
+        workpieces: `repeated`, photographs that seem to show the same workpieces (`data.workpieces.Repeated`), or None;
+            `against_group`, sentences that speak against the setting `group`.
         train: None before training has ended.
         memory: of a model of good photographs alone, how many windows of them it remembers; else None.
         export: largest difference to Keras, digest and bytes of the graph.
@@ -238,6 +243,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
     recipe: Sequence[Mapping[str, str]] = ()
+    workpieces: Mapping[str, Any] = field(default_factory=dict)
     train: Trained | None = None
     memory: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None

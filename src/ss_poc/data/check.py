@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,11 +13,13 @@ import numpy as np
 from ..core import images
 from ..core.config import EXIF_LABELS
 from ..core.errors import ConfigError
-from ..core.text_table import text_table
+from ..core.text_table import counted, text_table
 from ..formats.archives import is_zip
 from ..formats.coco_rules import RULES, Finding
 from .dataset import Dataset, inspect_coco
-from .sheet import draw_sheet
+from .sheet import draw_sheet, draw_workpieces
+from .split import workpiece_of
+from .workpieces import check_group, find_repeated
 
 __all__ = ["EXAMPLES", "describe_dataset", "describe_findings", "main"]
 
@@ -26,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 1 where the data set must be refused, else 0.
 
     Raises:
-        ConfigError: the picture would be written over a photograph.
+        ConfigError: a picture would be written over a photograph, or `--group` makes no split.
     """
     options = _parser().parse_args(argv)
     if options.command == "rules":
@@ -40,12 +44,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     if dataset is None:
         print(f"\nRefused: {options.json} cannot be trained on until the findings marked 'refuse' are corrected.")
         return 1
-    if options.output.resolve() in {sample.path.resolve() for sample in dataset.samples}:
-        raise ConfigError(f"--output {options.output} is a photograph of the data set", "a new file",
-                          "--output check.jpg")
-    images.save_image(options.output, draw_sheet(dataset))
+    _save(options.output, draw_sheet(dataset), dataset)
+    print("\n" + (_describe_group(dataset, options.group) if options.group else
+                  _describe_repeated(dataset, options.output)))
     print(f"\nThis can be trained on. Look at the regions in {options.output}")
     return 0
+
+
+def _save(path: Path, picture: np.ndarray, dataset: Dataset) -> None:
+    if path.resolve() in {sample.path.resolve() for sample in dataset.samples}:
+        raise ConfigError(f"--output {path} is a photograph of the data set", "a new file", "--output check.jpg")
+    images.save_image(path, picture)
+
+
+def _describe_group(dataset: Dataset, pattern: str) -> str:
+    """Which workpieces an expression finds, and what speaks against it."""
+    said = check_group(dataset, pattern)
+    counts = Counter(workpiece_of(sample.name, pattern) for sample in dataset.samples)
+    alone = counts.pop("", 0)
+    least, most = min(counts.values()), max(counts.values())
+    each = f"{least} to {most} photographs" if least < most else counted(most, "photograph")
+    lines = [f"workpieces: {len(counts)}, {each} each"
+             + f"; in {counted(alone, 'name')} none is found" * bool(alone)]
+    return "\n".join([*lines, *(f"warning: {sentence}" for sentence in said)])
+
+
+def _describe_repeated(dataset: Dataset, output: Path) -> str:
+    """Whether photographs seem to show the same workpieces, with a picture of some beside `output`."""
+    repeated = find_repeated(dataset)
+    if repeated is None:
+        return "workpieces: nothing hints at photographs that show the same one"
+    picture = output.with_stem(f"{output.stem}_workpieces")
+    _save(picture, draw_workpieces(dataset, repeated.examples), dataset)
+    return (f"workpieces: {repeated.says}\n  Each row of {picture} seems to show one. If so, scores flatter unless you "
+            f"keep its photographs together:\n  {repeated.advice}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="picture to write, .jpg or .png (default: %(default)s)")
     check.add_argument("--exif_labels", choices=EXIF_LABELS, default="auto",
                        help="as for training (default: %(default)s)")
+    check.add_argument("--group", type=_expression, metavar="EXPRESSION",
+                       help="as for training: say which workpieces this regular expression finds")
     check.add_argument("--all", action="store_true", help=f"list every finding, not {EXAMPLES} of a kind")
     commands.add_parser("rules", help="print every rule: code, what is done, why", allow_abbrev=False)
     commands.add_parser("convert", help="write the labels in another format", allow_abbrev=False)  # see __main__
@@ -71,6 +105,14 @@ def _beside(labels: Path) -> Path:
     if labels.is_dir() or is_zip(labels):
         return labels
     return labels.parent.parent if labels.parent.name in (".exports", "annotations") else labels.parent
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    return text
 
 
 def _picture_path(text: str) -> Path:

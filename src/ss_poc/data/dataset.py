@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Sample:
         regions: by annotation id.
         digest: SHA-256 of the file.
         levels: of all photographs of the data set with more than 8 bits a value.
+        glance: what it looks like, and when it was taken; None where nobody looked.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Sample:
     regions: tuple[Region, ...]
     digest: str
     levels: Levels = images.PLAIN
+    glance: images.Glance | None = field(default=None, compare=False, repr=False)
 
     @property
     def classes(self) -> frozenset[int]:
@@ -171,6 +173,7 @@ class _File:
     frame_hw: tuple[int, int]
     sized: bool
     values: Values | None
+    glance: images.Glance | None
 
     @property
     def two_frames(self) -> bool:
@@ -319,7 +322,7 @@ def _read_file(path: Path, entries: Sequence[ImageEntry], exif_labels: str) -> _
         raise Problem("size-mismatch", f"the json says {met}, the file is {upright_hw[0]}x{upright_hw[1]} "
                                        "(height x width); expected the same")
     return _File(hashlib.sha256(data).hexdigest(), upright_hw, opened.size_hw, opened.orientation, frame_hw,
-                 bool(sizes), opened.values)
+                 bool(sizes), opened.values, opened.glance)
 
 
 def _read_shapes(coco: Coco, named: dict[str, list[ImageEntry]], files: dict[str, _File],
@@ -357,7 +360,7 @@ def _samples(root: Path, files: dict[str, _File], shapes: dict[str, list[tuple[A
         regions = tuple(Region(category_ids.index(annotation.category_id), annotation.id, shape.polygons, shape.rle,
                                shape.area) for annotation, shape in sorted(shapes[name], key=lambda pair: pair[0].id))
         samples.append(Sample(name, root / name, file.size_hw, file.stored_size_hw, file.orientation,
-                              file.frame(exif_labels), regions, file.digest, levels))
+                              file.frame(exif_labels), regions, file.digest, levels, file.glance))
     return tuple(samples)
 
 

@@ -11,7 +11,7 @@ from ..core import images
 from ..core.drawing import draw_overlay, hex_to_rgb
 from .dataset import Dataset, Sample
 
-__all__ = ["draw_sheet"]
+__all__ = ["draw_sheet", "draw_workpieces"]
 
 # Photographs on the sheet, and how many of them are clean, where there are enough.
 PICTURES = 24
@@ -40,6 +40,24 @@ def draw_sheet(dataset: Dataset) -> np.ndarray:
     return np.concatenate([legend, *strips])
 
 
+def draw_workpieces(dataset: Dataset, workpieces: Iterable[Iterable[str]], row_height: int = ROW_HEIGHT) -> np.ndarray:
+    """Draw photographs with their regions, those of a workpiece side by side, a row for each workpiece.
+
+    Args:
+        dataset: that holds the photographs.
+        workpieces: names of photographs, by workpiece.
+        row_height: of the photographs, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    rows = [dataset.samples_of(names) for names in workpieces]
+    width = max(GAP + sum(int(row_height * _ratio(sample)) + GAP for sample in row) for row in rows)
+    strips = [np.full((GAP, SHEET_WIDTH, 3), BACKGROUND, np.uint8),
+              *(_draw_row(row, dataset, row_height) for row in rows)]
+    return np.ascontiguousarray(np.concatenate(strips)[:, :width])
+
+
 def _rows(samples: Iterable[Sample]) -> list[list[Sample]]:
     """Break samples into rows that fill the sheet's width at about the same height."""
     rows: list[list[Sample]] = [[]]
@@ -58,8 +76,8 @@ def _ratio(sample: Sample) -> float:
     return min(max(sample.size_hw[1] / sample.size_hw[0], NARROWEST), WIDEST)
 
 
-def _draw_row(row: Sequence[Sample], dataset: Dataset) -> np.ndarray:
-    height = int(min(_row_height(row), ROW_HEIGHT))
+def _draw_row(row: Sequence[Sample], dataset: Dataset, highest: int = ROW_HEIGHT) -> np.ndarray:
+    height = int(min(_row_height(row), highest))
     strip = np.full((height + CAPTION_HEIGHT + GAP, SHEET_WIDTH, 3), BACKGROUND, np.uint8)
     left = GAP
     for sample in row:

@@ -212,8 +212,17 @@ class Predictor:
         Returns:
             The prediction, with masks of (H, W).
         """
-        probability = self.probability(image_rgb)
-        mask = refine(probability, self.rules, image_rgb.shape[:2], threshold)
+        return self.prediction(self.probability(image_rgb), image_rgb.shape[:2], threshold)
+
+    def prediction(self, probability: np.ndarray, size_hw: Sequence[int], threshold: float | None = None) -> Prediction:
+        """Make a prediction of a probability map.
+
+        Args:
+            probability: (h, w, C) in 0..1, as `probability` gives it.
+            size_hw: (height, width) of the image.
+            threshold: as for `predict`.
+        """
+        mask = refine(probability, self.rules, size_hw, threshold)
         return Prediction(mask, probability, self.spec.labels, self.spec.colors, self.floors, self.chance)
 
 

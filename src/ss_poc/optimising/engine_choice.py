@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ..core.files import atomic_path, sha256_file
 from ..core.host import cores
 from ..core.images import resize_image
 from ..core.model_spec import GRAPH_FILE, ModelSpec, read_spec, write_spec
-from ..core.platt import Calibration
+from ..core.parallel import ahead
 from ..core.refine import refine
 from ..core.rules_file import read_rules
 from ..core.run import Run as TrainedRun
@@ -32,15 +33,19 @@ from ..core.text_table import counted, figure, text_table
 from ..core.tiles import map_size, windows
 from ..data.dataset import Sample, load_trained
 from ..inference.engines import INT8_FILES, Run, load_engine
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
-from .calibration import calibrated
 
 __all__ = ["Candidate", "acceptable", "compared", "main", "optimise"]
 
 # A candidate may cost so much mean Dice, and so much of any class.
 MOST_MEAN, MOST_CLASS = 0.005, 0.02
-# Windows of training images that int8 ranges are found on.
-CALIBRATION = 100
+# The graph in this engine gives what Keras gives (`export`).
+REFERENCE = "onnxruntime"
+# Pixels of training images that int8 ranges are found on, in windows; and the fewest and most of these.
+CALIBRATION_PIXELS, FEWEST, MOST = 3_000_000, 20, 100
+# An engine is timed for so many seconds, with all others, and at least in so many rounds.
+MOST_SECONDS, FEWEST_ROUNDS = 5.0, 13
 # Windows of validation images that tell whether engines agree.
 COMPARED = 1000
 
@@ -50,12 +55,12 @@ class Candidate:
     """One row of the table.
 
     Attributes:
-        engine: its name; "keras" is the reference.
+        engine: its name; the others are compared with ONNX Runtime.
         kept: whether it may serve; `why` says why or why not.
         p50_ms, p95_ms: of a window, one at a time, all cores; nan where it does not run.
         images_per_s: windows a second in the same test.
         megabytes: size of its files.
-        dice: mean Dice of each class on the validation split, post-processed.
+        dice: mean Dice of each class on the validation split, post-processed; empty where it was not judged.
     """
 
     engine: str
@@ -76,19 +81,21 @@ def main(argv: Sequence[str] | None = None) -> None:
              config.rounds)
 
 
-def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> list[Candidate]:
+def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40,
+             maps: KeptMaps | None = None) -> list[Candidate]:
     """Measure every engine, write the int8 graph if it passed, and name the engines that may serve in the spec.
 
     Args:
         paths: of a run that was exported and searched.
         engine: one of ENGINES to be preferred whatever its speed; None for the fastest that passed.
         rounds: timed predictions of each engine.
+        maps: keeps the maps of the images that validate, of the engine that serves; has those of ONNX Runtime already.
 
     Raises:
-        EngineError: `engine` does not run here, or no engine may serve; the run stays as it was.
+        EngineError: `engine` does not run here; the run stays as it was.
     """
     run, rules = TrainedRun.read(paths), read_rules(paths.rules)
-    spec = dataclasses.replace(read_spec(paths.export), engines=("onnxruntime",), twins={})
+    spec = dataclasses.replace(read_spec(paths.export), engines=(REFERENCE,), twins={})
     dataset = load_trained(run)
     train, valid = (dataset.samples_of(names) for names in (run.split.train, run.split.valid))
     with atomic_path(paths.export) as folder:
@@ -98,13 +105,11 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
         if engine and engine not in runs:
             raise EngineError(f"engine {engine} cannot serve: {refused.get(engine, 'it does not run here')}",
                               "one that runs on this machine", "choose another --engine")
-        table = _measure({"keras": _keras(run, paths), **runs}, spec, rules, valid, rounds, folder)
+        seconds = _times(runs, _windows(valid[0], spec)[0], rounds)
+        table = _rows(seconds, engine, _Judge(folder, spec, rules, valid, maps or KeptMaps()))
         table += [Candidate(name, False, reason) for name, reason in refused.items()]
-        passed = sorted((row for row in table if row.kept and row.engine != "keras"), key=lambda row: row.p50_ms)
-        names = [row.engine for row in passed]
+        names = [row.engine for row in sorted(table, key=lambda row: row.p50_ms) if row.kept]
         names = [engine, *(name for name in names if name != engine)] if engine else names
-        if not names:
-            raise _none_passed(table)
         if "openvino-int8" not in names:
             for file in INT8_FILES:
                 (folder / file).unlink(missing_ok=True)
@@ -115,13 +120,6 @@ def optimise(paths: RunPaths, engine: str | None = None, rounds: int = 40) -> li
     print("\n" + engine_table(table) + f"\n\nserved by {names[0]}" + (", as you asked" if engine else
           ", the fastest that passed"), flush=True)
     return table
-
-
-def _none_passed(table: Sequence[Candidate]) -> EngineError:
-    reasons = [f"{row.engine}: {row.why}" for row in table if row.engine != "keras"]
-    return EngineError("no engine may serve this model: " + "; ".join(reasons),
-                       "one that gives the masks that Keras gives",
-                       "export the model again (python -m ss_poc.export), or say which one is to serve (--engine)")
 
 
 def _engines(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> tuple[dict[str, Run], dict[str, str]]:
@@ -147,9 +145,10 @@ def _quantise(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> None:
         raise EngineError(f"openvino-int8 cannot be made: {error}", fix="pip install openvino nncf") from error
     nncf.set_log_level("ERROR")
     # Images with objects first: the ranges of their activations are those that matter.
-    chosen = sorted(train, key=lambda sample: not sample.regions)[:CALIBRATION]
-    pictures = [window for sample in tqdm(chosen, desc="calibrate", unit="image", disable=None)
-                for window in _windows(sample, spec)[:max(1, CALIBRATION // len(chosen))]]
+    most = min(MOST, max(FEWEST, CALIBRATION_PIXELS // math.prod(spec.size_hw)))
+    chosen = sorted(train, key=lambda sample: not sample.regions)[:most]
+    pictures = [window for sample in tqdm(chosen, desc="int8", unit="image", disable=None)
+                for window in _windows(sample, spec)[:max(1, most // len(chosen))]]
     model = openvino.Core().read_model(folder / GRAPH_FILE)
     quantised = nncf.quantize(model, nncf.Dataset(pictures), subset_size=len(pictures))
     try:
@@ -168,61 +167,70 @@ def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:
     return [window[2][None].astype(np.float32) for window, _ in ordered]
 
 
-def _keras(run: TrainedRun, paths: RunPaths) -> Run:
-    """The trained model itself, compiled, and calibrated as the graph is."""
-    from ..networks.build import build_model  # quietens TensorFlow before it loads
-    from ..networks.views import with_views
-    from ..networks.weights import load_weights
+@dataclass(frozen=True)
+class _Judge:
+    """Which Dice an engine gives on the images that validate, under the rules."""
 
-    import tensorflow as tf  # isort: skip
+    folder: Path
+    spec: ModelSpec
+    rules: Sequence[Rule]
+    valid: Sequence[Sample]
+    maps: KeptMaps
 
-    model = build_model(run.config.architecture, run.encoder, len(run.data.labels), run.size_hw)
-    load_weights(model, paths.best_model())
-    model = with_views(model, run.config.views)
-    step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    calibrations = [Calibration(*values) for values in run.calibration.get("classes", {}).values()]
-    return lambda batch: calibrated(step(tf.constant(batch)).numpy(), calibrations)
+    def dices(self, engine: str) -> np.ndarray:
+        """Mean Dice of each class, (C,); of many large images over 1 in n."""
+        run = load_engine(engine, self.folder, streams=cores())  # images side by side
+        predictor = Predictor(self.spec, self.rules, run, engine=engine)
+        samples = compared(self.valid, predictor)
+
+        def look(index: int) -> np.ndarray:
+            sample = samples[index]
+            truth = sample.mask(len(self.rules))
+            probability = self.maps.probability(predictor, sample.name, sample.image)
+            return dice(truth, refine(probability, self.rules, truth.shape[:2]))
+
+        found = ahead(look, len(samples), cores())
+        return np.mean(list(tqdm(found, total=len(samples), desc=engine, unit="image", disable=None)), axis=0)
+
+    def megabytes(self, engine: str) -> float:
+        """Size of an engine's files."""
+        files = INT8_FILES if engine == "openvino-int8" else (GRAPH_FILE,)
+        return sum((self.folder / file).stat().st_size for file in files) / 1e6
 
 
-def _measure(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule], valid: Sequence[Sample], rounds: int,
-             folder: Path) -> list[Candidate]:
-    """A row for each engine that runs, the reference first."""
-    seconds = _times(runs, _windows(valid[0], spec)[0], rounds)
-    scores = _dices(runs, spec, rules, valid)
-    rows = []
-    for name, times in seconds.items():
-        kept, why = acceptable(scores[name], scores["keras"])
-        files = INT8_FILES if name == "openvino-int8" else (GRAPH_FILE,)
-        size = sum((folder / file).stat().st_size for file in files) / 1e6 if name != "keras" else float("nan")
-        p50, p95 = (float(value) * 1e3 for value in np.quantile(times, (0.5, 0.95)))
-        rows.append(Candidate(name, kept, "the reference" if name == "keras" else why, p50, p95,
-                              float(1 / np.mean(times)), size,
-                              dict(zip(spec.labels, map(float, scores[name]), strict=True))))
+def _rows(seconds: Mapping[str, Sequence[float]], asked: str | None, judge: _Judge) -> list[Candidate]:
+    """A row for each engine that runs, by speed. The one that was asked for and the reference are judged, and of those
+    that are faster the fastest, until one passes."""
+    reference, rows, passed = judge.dices(REFERENCE), [], False
+    for name in sorted(seconds, key=lambda name: float(np.median(seconds[name]))):
+        if name == REFERENCE:
+            scores, (kept, why), passed = reference, (True, "the reference"), True
+        elif name == asked or not passed:
+            scores = judge.dices(name)
+            kept, why = acceptable(scores, reference)
+            passed |= kept
+        else:
+            scores, (kept, why) = None, (False, "not judged, as a faster one passed")
+        p50, p95 = (float(value) * 1e3 for value in np.quantile(seconds[name], (0.5, 0.95)))
+        dices = {} if scores is None else dict(zip(judge.spec.labels, map(float, scores), strict=True))
+        rows.append(Candidate(name, kept, why, p50, p95, float(1 / np.mean(seconds[name])), judge.megabytes(name),
+                              dices))
     return rows
 
 
 def _times(runs: Mapping[str, Run], window: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Seconds of each prediction, the engines in turns: what else the machine does meets all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    until = time.perf_counter() + MOST_SECONDS
     for number in tqdm(range(rounds + 3), desc="time", unit="round", disable=None):
+        if number >= FEWEST_ROUNDS and time.perf_counter() > until:  # a large network on few cores
+            break
         for name, run in runs.items():
             began = time.perf_counter()
             run(window)
             if number >= 3:  # the first ones allocate
                 seconds[name].append(time.perf_counter() - began)
     return seconds
-
-
-def _dices(runs: Mapping[str, Run], spec: ModelSpec, rules: Sequence[Rule],
-           valid: Sequence[Sample]) -> dict[str, np.ndarray]:
-    """Mean Dice of each class over validation images under the rules, (C,); of many large ones over 1 in n."""
-    found: dict[str, list[np.ndarray]] = {name: [] for name in runs}
-    predictors = {name: Predictor(spec, rules, run) for name, run in runs.items()}
-    for sample in tqdm(compared(valid, predictors["keras"]), desc="judge", unit="image", disable=None):
-        image, truth = sample.image(), sample.mask(len(rules))
-        for name, predictor in predictors.items():
-            found[name].append(dice(truth, refine(predictor.probability(image), rules, truth.shape[:2])))
-    return {name: np.mean(values, axis=0) for name, values in found.items()}
 
 
 def compared(valid: Sequence[Sample], predictor: Predictor) -> list[Sample]:

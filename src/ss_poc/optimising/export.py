@@ -30,8 +30,9 @@ from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
 from ..data.dataset import load_trained
 from ..data.split import workpieces
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
-from .calibration import count_pixels, cross_fitted, expected_error, fit, write_into
+from .calibration import calibrated, count_pixels, cross_fitted, expected_error, fit, write_into
 
 __all__ = ["compare", "convert", "export", "main", "sample_windows"]
 
@@ -47,8 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     export(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
-def export(paths: RunPaths) -> ModelSpec:
+def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
     """Write `export/model.onnx` and `export/model.json`, after the graph gave the same numbers as Keras.
+
+    Args:
+        paths: of a run that was trained.
+        maps: keeps the maps of the images that validate, of ONNX Runtime.
 
     Raises:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
@@ -74,7 +79,7 @@ def export(paths: RunPaths) -> ModelSpec:
                          sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth,
                          value_range=data.levels.span)
         write_spec(folder, spec)
-        calibration = _calibrate(run, folder)
+        calibration = _calibrate(run, folder, maps or KeptMaps())
         spec = dataclasses.replace(spec, sha256=sha256_file(folder / GRAPH_FILE))
         write_spec(folder, spec)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
@@ -87,7 +92,7 @@ def export(paths: RunPaths) -> ModelSpec:
     return spec
 
 
-def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
+def _calibrate(run: Run, folder: Path, maps: KeptMaps) -> dict[str, Any]:
     """Calibrate the graph in an export folder on the images that validate; what was done, {} for nothing.
 
     A model of good photographs alone stays as it is: what it finds is strange, and how often that is a defect nobody
@@ -101,7 +106,7 @@ def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
 
     def count(index: int) -> np.ndarray:
         sample = samples[index]
-        return count_pixels(predictor.probability(sample.image()), sample.mask(classes))
+        return count_pixels(maps.probability(predictor, sample.name, sample.image), sample.mask(classes))
 
     counts = list(tqdm(ahead(count, len(samples), cores()), total=len(samples), desc="calibrate", unit="image",
                        disable=None))
@@ -109,6 +114,7 @@ def _calibrate(run: Run, folder: Path) -> dict[str, Any]:
     if all(item == IDENTITY for item in calibrations):
         return {}
     write_into(folder / GRAPH_FILE, calibrations)
+    maps.change(predictor.engine, lambda probability: calibrated(probability, calibrations))
     groups = workpieces([sample.name for sample in samples], run.config.group)
     return {"before": expected_error(counts, [[IDENTITY] * classes] * len(counts)),
             "after": expected_error(counts, cross_fitted(counts, groups)),

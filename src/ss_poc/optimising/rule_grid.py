@@ -20,7 +20,7 @@ from ..core.masks import bounding_box
 from ..core.refine import resize_probability, scaled_rule, threshold_and_pad
 from ..core.scores import bootstrap_weights, dice_of_counts, interval
 
-__all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of"]
+__all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of", "held_out"]
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 PADS = (0, 1, 2)
@@ -28,7 +28,7 @@ PADS = (0, 1, 2)
 SMALL, AREA_FRACTIONS = 0.05, (0.125, 0.25, 0.5, 1.0)
 # Bootstrap samples of the images, and the fraction of them in which a rule must beat a simpler one to be taken.
 RESAMPLES, CONFIDENCE = 1000, 0.8
-# What marking an image without defects, or without this class, costs; measured in docs/training.md.
+# What marking an image without defects, or without this class, costs; measured in docs/training-tried.md.
 CLEAN, ABSENT = 3.0, 1.5
 
 
@@ -105,6 +105,20 @@ class Tally:
         self._true.append(true)
         self._clean.append(clean)
 
+    def without(self, images: Sequence[bool]) -> Tally:
+        """The same of all other images: `images` says of each whether it is left out."""
+        rest = Tally(self.grid, self._looks)
+        for index, (counts, true, clean) in enumerate(zip(self._counts, self._true, self._clean, strict=True)):
+            if not images[index // self._looks]:
+                rest.add(counts, true, clean)
+        return rest
+
+    def pixels(self, image: int, place: tuple[int, ...]) -> tuple[int, int, int]:
+        """Pixels of an image as it is: labelled, marked by the rule at a place of the grid, and both."""
+        index = image * self._looks
+        marked, right = self._counts[index][np.ravel_multi_index(place, self.grid.shape)]
+        return self._true[index], int(marked), int(right)
+
     def mean_dice(self) -> np.ndarray:
         """`grid.shape`, mean Dice of an image as it is, 1 where truth and mask are both empty."""
         return self._images(slice(None))[0][::self._looks].mean(axis=0).reshape(self.grid.shape)
@@ -171,6 +185,23 @@ def find_rule(plain: Rule, tally: Tally) -> Found:
     (low,), (high,) = interval(samples[:, 2:] - samples[:, :1])
     return Found(rule_at(ladder[taken]), rule_at(best), float(score[best] - score[grid.plain]), float(low), float(high),
                  sure[taken])
+
+
+def held_out(plain: Rule, tally: Tally, folds: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Pixels of each image, labelled, marked and both, under the rule that is found without the images of its fold.
+
+    Args:
+        plain: the plain rule of the class.
+        tally: of all images.
+        folds: of each image.
+    """
+    grid, places = tally.grid, dict[int, tuple[int, ...]]()
+    for fold in set(folds):
+        others = tally.without([other == fold for other in folds]) if len(set(folds)) > 1 else tally
+        rule = find_rule(plain, others).rule
+        places[fold] = (grid.thresholds.index(rule.proba), grid.pads.index(rule.pad),
+                        grid.areas.index(rule.reduce_size), int(rule.convex))
+    return [tally.pixels(image, places[fold]) for image, fold in enumerate(folds)]
 
 
 def count_grid(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> np.ndarray:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +28,24 @@ from ..core.masks import encode_rle
 from ..core.parallel import ahead
 from ..core.refine import plain_rules, refine
 from ..core.rules_file import OPERATING_FILE, write_rules
-from ..core.run import RLE_COLUMNS, Run, RunPaths, update_run
+from ..core.run import HELD_OUT_COLUMNS, HELD_OUT_CSV, RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
 from ..data.dataset import Sample, load_trained
 from ..data.split import workpieces
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Prediction, Predictor
+from .calibration import folds_of
 from .defect_probability import believe
-from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of
+from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of, held_out
 from .verdict import NEVER, Point, choose, curve
 
 __all__ = ["looks_at", "main", "optimise"]
 
-# Looks at validation images in all, at windows of them, and how much lighter, or darker, some are.
-ENOUGH_LOOKS, ENOUGH_WINDOWS, LIGHTER = 400, 4000, 1.15
+# Pixels that the network looks at in all, and how much lighter, or darker, some images are.
+ENOUGH_PIXELS, LIGHTER = 30_000_000, 1.15
+AS_IT_IS = (False, 1.0)
 
 # False alarms of a model of good photographs alone: what it misses is drawn, good photographs are real.
 GOOD_ONLY_LIMIT = "1%"
@@ -54,9 +58,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config)
 
 
-def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
-    """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder."""
-    run = Run.read(paths)
+def optimise(paths: RunPaths, config: SearchConfig, maps: KeptMaps | None = None) -> list[Rule]:
+    """Search the rules of a run, choose when an image is called defective, and write the `valid/` folder.
+
+    Args:
+        paths: of a run that was exported.
+        config: settings of the search.
+        maps: keeps the maps of the images that validate, or has them already, of ONNX Runtime.
+    """
+    maps, run = maps or KeptMaps(), Run.read(paths)
     if run.config.good_only and not (config.miss_cost or config.max_false_alarm):
         config = dataclasses.replace(config, max_false_alarm=GOOD_ONLY_LIMIT)
     predictor = Predictor.load(paths.export, threads=1, engine="onnxruntime")  # images side by side, each on one core
@@ -64,13 +74,16 @@ def optimise(paths: RunPaths, config: SearchConfig) -> list[Rule]:
     samples = dataset.samples_of(run.split.valid)
     workers = config.workers or cores()
     windows = sum(predictor.window_count(sample.size_hw) for sample in samples)
-    looks = looks_at(len(samples), windows, bool(run.survey["turnable_h"]))
-    found = _search(samples, predictor, _grids(samples, len(dataset.labels), predictor), looks, workers)
+    looks = looks_at(windows * math.prod(run.size_hw), bool(run.survey["turnable_h"]))
+    tallies = _search(samples, predictor, maps, _grids(samples, len(dataset.labels), predictor), looks, workers)
+    plain = plain_rules(predictor.spec.labels, predictor.spec.colors, predictor.spec.size_hw)
+    found = [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
     rules = [item.rule for item in found]
     with atomic_path(paths.valid) as folder:
         folder.mkdir()
-        judged = _judge_all(folder, samples, predictor, rules, workers)
+        judged = _judge_all(folder, samples, predictor, maps, rules, workers)
         scores = _write_valid(folder, judged, predictor.spec.labels, rules)
+        _write_held_out(folder, run, samples, plain, tallies)
         operating = _operate(_that_tell(samples, judged), predictor.spec.labels, config)
         believed = _believe(run, samples, judged)
         if "factor" in believed:
@@ -98,28 +111,31 @@ def _grids(samples: Sequence[Sample], classes: int, predictor: Predictor) -> lis
     return [grid_of(found) for found in areas]
 
 
-def looks_at(images: int, windows: int, mirrored: bool) -> list[tuple[bool, float]]:
-    """How to look at that number of validation images and windows: (mirrored, brightness times), first as it is.
+def looks_at(pixels: int, mirrored: bool) -> list[tuple[bool, float]]:
+    """How to look at validation images whose windows have so many pixels: (mirrored, brightness times), first as it is.
 
-    A few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
-    other photographs too (docs/training.md).
+    Few images are looked at several times: rules that hold in other light, and mirrored where that may be, hold on
+    other photographs too (docs/optimising.md).
     """
-    ways = [(False, 1.0), (True, 1.0), (False, LIGHTER), (True, 1 / LIGHTER)] if mirrored else \
-        [(False, 1.0), (False, LIGHTER), (False, 1 / LIGHTER)]
-    return ways[:max(1, min(ENOUGH_LOOKS // images, ENOUGH_WINDOWS // windows))]
+    ways = [AS_IT_IS, (True, 1.0), (False, LIGHTER), (True, 1 / LIGHTER)] if mirrored else \
+        [AS_IT_IS, (False, LIGHTER), (False, 1 / LIGHTER)]
+    return ways[:max(1, ENOUGH_PIXELS // pixels)]
 
 
-def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Grid],
-            looks: Sequence[tuple[bool, float]], workers: int) -> list[Found]:
-    spec = predictor.spec
+def _search(samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps, grids: Sequence[Grid],
+            looks: Sequence[tuple[bool, float]], workers: int) -> list[Tally]:
+    """Count what every rule of each class does on the images."""
     tallies = [Tally(grid, len(looks)) for grid in grids]
 
     def look(index: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
-        image, truth = samples[index].image(), samples[index].mask(len(grids))
+        sample, truth = samples[index], samples[index].mask(len(grids))
         counts = []
         for mirrored, light in looks:
-            seen, true = (np.ascontiguousarray(array[:, ::-1]) if mirrored else array for array in (image, truth))
-            probability = predictor.probability(seen if light == 1 else cv2.convertScaleAbs(seen, alpha=light))
+            true = np.ascontiguousarray(truth[:, ::-1]) if mirrored else truth
+            if (mirrored, light) == AS_IT_IS:
+                probability = maps.probability(predictor, sample.name, sample.image)
+            else:
+                probability = predictor.probability(_seen(sample.image(), mirrored, light))
             counts.append([count_grid(probability[..., channel], true[..., channel], grid)
                            for channel, grid in enumerate(grids)])
         return counts, np.count_nonzero(truth, axis=(0, 1))
@@ -129,8 +145,13 @@ def _search(samples: Sequence[Sample], predictor: Predictor, grids: Sequence[Gri
         for counts in looked:
             for tally, count, pixels in zip(tallies, counts, true, strict=True):
                 tally.add(count, int(pixels), not true.any())
-    plain = plain_rules(spec.labels, spec.colors, spec.size_hw)
-    return [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
+    return tallies
+
+
+def _seen(image_rgb: np.ndarray, mirrored: bool, light: float) -> np.ndarray:
+    """An image mirrored, and that many times as bright."""
+    image_rgb = np.ascontiguousarray(image_rgb[:, ::-1]) if mirrored else image_rgb
+    return image_rgb if light == 1 else cv2.convertScaleAbs(image_rgb, alpha=light)
 
 
 @dataclass(frozen=True)
@@ -147,18 +168,18 @@ class _Judged:
     defective: bool
 
 
-def _judge_all(folder: Path, samples: Sequence[Sample], predictor: Predictor, rules: Sequence[Rule],
+def _judge_all(folder: Path, samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps, rules: Sequence[Rule],
                workers: int) -> list[_Judged]:
     stems = flat_names(sample.name for sample in samples)
     found = ahead(lambda index: _judge(folder / f"{stems[samples[index].name]}_segment.jpg", samples[index], predictor,
-                                       rules), len(samples), workers)
+                                       maps, rules), len(samples), workers)
     return list(tqdm(found, total=len(samples), desc="validate", unit="image", disable=None))
 
 
-def _judge(picture: Path, sample: Sample, predictor: Predictor, rules: Sequence[Rule]) -> _Judged:
+def _judge(picture: Path, sample: Sample, predictor: Predictor, maps: KeptMaps, rules: Sequence[Rule]) -> _Judged:
     """Judge an image and draw its picture."""
     spec, image, truth = predictor.spec, sample.image(), sample.mask(len(rules))
-    probability = predictor.probability(image)
+    probability = maps.probability(predictor, sample.name, lambda: image)
     plain, mask = (refine(probability, used, truth.shape[:2]) for used in (predictor.rules, rules))
     rows = {kind: [(sample.name, label, *found.shape[:2], encode_rle(found[..., channel])["counts"])
                    for channel, label in enumerate(spec.labels)] for kind, found in (("true", truth), ("pred", mask))}
@@ -231,6 +252,16 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
     return {"images": len(judged), "dice": dict(zip(labels, map(float, means[True]), strict=True)),
             "dice_plain": dict(zip(labels, map(float, means[False]), strict=True)),
             "iou": dict(zip(labels, map(float, iou), strict=True))}
+
+
+def _write_held_out(folder: Path, run: Run, samples: Sequence[Sample], plain: Sequence[Rule],
+                    tallies: Sequence[Tally]) -> None:
+    """Write pixels of each image under rules that were found on other workpieces: what to expect of the next one."""
+    names = [sample.name for sample in samples]
+    folds = folds_of(workpieces(names, run.config.group))
+    write_csv(folder / HELD_OUT_CSV, HELD_OUT_COLUMNS, (
+        (name, rule.label, *pixels) for rule, tally in zip(plain, tallies, strict=True)
+        for name, pixels in zip(names, held_out(rule, tally, folds), strict=True)))
 
 
 def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from ..core.parallel import ahead
 from ..core.refine import plain_rules, refine, resize_probability
 from ..core.scores import dice, intersection_union
 from ..data.dataset import Sample
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 
 __all__ = ["BINS", "Evidence", "Looked", "Suspect", "gather", "small_size"]
@@ -112,10 +113,18 @@ class _Parts:
     suspects: list[Suspect]
 
 
-def gather(samples: Sequence[Sample], predictor: Predictor, workers: int = 0) -> Evidence:
-    """Run a model over images and keep what a report needs; `workers` threads, 0 for one a core."""
-    found = ahead(lambda index: _look(samples[index], predictor), len(samples),
-                  workers or cores())
+def gather(samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps | None = None,
+           workers: int = 0) -> Evidence:
+    """Run a model over images, but those whose maps are kept, and keep what a report needs.
+
+    Args:
+        samples: the images.
+        predictor: the model, in the engine that serves.
+        maps: those of some images; None: none is kept.
+        workers: threads; 0 for one a core.
+    """
+    kept = maps or KeptMaps()
+    found = ahead(lambda index: _look(samples[index], predictor, kept), len(samples), workers or cores())
     classes = len(predictor.spec.labels)
     true_at, all_at = np.zeros((classes, BINS)), np.zeros((classes, BINS))
     confusion = np.zeros((classes + 1, classes + 1))
@@ -128,10 +137,10 @@ def gather(samples: Sequence[Sample], predictor: Predictor, workers: int = 0) ->
     return Evidence(tuple(images), true_at, all_at, confusion, tuple(suspects))
 
 
-def _look(sample: Sample, predictor: Predictor) -> _Parts:
+def _look(sample: Sample, predictor: Predictor, maps: KeptMaps) -> _Parts:
     spec, classes = predictor.spec, len(predictor.spec.labels)
     image, truth = sample.image(), sample.mask(classes)
-    prediction = predictor.predict(image)
+    prediction = predictor.prediction(maps.probability(predictor, sample.name, lambda: image), image.shape[:2])
     plain = refine(prediction.probability, plain_rules(spec.labels, spec.colors, spec.size_hw), truth.shape[:2])
     looked = Looked(
         sample.name, dice(truth, prediction.mask), dice(truth, plain), *intersection_union(truth, prediction.mask),

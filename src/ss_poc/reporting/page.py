@@ -23,10 +23,13 @@ from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts,
 from ..core.settings import from_flags
 from ..core.text_table import counted
 from ..data.dataset import Dataset, Sample, load_trained
+from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 from . import charts
+from .basis import basis_of
 from .compare import compare_command
 from .evidence import Evidence, Looked, gather
+from .expectation import expectation
 from .good_only import good_only
 from .repeat import repeat_commands
 
@@ -47,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(RunPaths(Path(config.result), config.data_set, config.model_name).require())
 
 
-def report(paths: RunPaths) -> Path:
-    """Write `valid/report.html` of a run that was searched; returns its path."""
+def report(paths: RunPaths, maps: KeptMaps | None = None) -> Path:
+    """Write `valid/report.html` of a run that was searched, with the maps that are kept; return its path."""
     run = Run.read(paths)
     dataset = load_trained(run)
     predictor = Predictor.load(paths.export, paths.rules)
-    evidence = gather(dataset.samples_of(run.split.valid), predictor)
+    evidence = gather(dataset.samples_of(run.split.valid), predictor, maps)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
@@ -77,7 +80,8 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
                                                      evidence.suspects[:MOST_SUSPECTS]],
         "suspect_count": len(evidence.suspects), "commands": repeat_commands(run, paths),
         "run_folder": f"{paths.result.name}/", "counted": counted,
-        "data_uri": _data_uri, "good": good_only(run, dataset, predictor, evidence),
+        "data_uri": _data_uri, "expected": expectation(paths.valid, run.config.group),
+        "basis": basis_of(run, dataset), "good": good_only(run, dataset, predictor, evidence),
         "findings": run.data.findings, "charts": _charts(run, paths, dataset, predictor, evidence),
     }
 

@@ -36,7 +36,8 @@ def claim_folder(plan: Plan) -> None:
               "category_ids": dataset.category_ids, "bit_depth": dataset.levels.bit_depth,
               "value_range": dataset.levels.span,
               "findings": dict(Counter(finding.code for finding in dataset.findings))},
-        survey=plan.survey, recipe=[row.row() for row in plan.recipe], split=plan.split)
+        survey=plan.survey, recipe=[row.row() for row in plan.recipe], split=plan.split,
+        workpieces={"repeated": plan.repeated, "against_group": plan.against_group})
 
 
 def _versions() -> dict[str, str]:

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..core.config import TrainConfig
+from ..core.config import TrainConfig, parse_size
 from ..core.run import RunPaths
 from ..core.settings import from_flags
 from ..core.text_table import counted
+from ..core.tiles import map_size
 from ..data.split import workpiece_of
 from .folder import finish_replacing
 from .plan import Plan, make_plan
@@ -28,6 +29,8 @@ __all__ = ["main", "train"]
 
 OnGood = Callable[[TrainConfig, Callable[[TrainConfig], RunPaths]], RunPaths]
 
+# Seconds after the training, and a megapixel of what validates: two cores, a compact network (docs/optimising.md).
+AFTER_SECONDS, AFTER_A_MEGAPIXEL = 30, 1.0
 # Findings that concern many photographs at once: said before those of single ones.
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
@@ -87,10 +90,10 @@ def _say(plan: Plan) -> None:
               f"python -m ss_poc.data check {config.json_path} {config.img_path} lists all")
     print(f"{counted(len(split['train']), 'image')} for training, {len(split['valid'])} for validation; "
           f"{counted(len(dataset.labels), 'class')}: {', '.join(dataset.labels)}", flush=True)
-    if config.group:
-        _say_workpieces(plan, config.group)
+    _say_workpieces(plan)
     limit = f"in {config.budget}" if config.budget else f"for at most {counted(config.epoch, 'epoch')}"
     print(f"training {limit}, seed {config.seed}, with\n{table(plan.recipe)}", flush=True)
+    _say_afterwards(plan)
     _say_head(plan)
     replaced = plan.paths.replaces
     if replaced != plan.paths:
@@ -98,7 +101,24 @@ def _say(plan: Plan) -> None:
               flush=True)
 
 
-def _say_workpieces(plan: Plan, pattern: str) -> None:
+def _say_afterwards(plan: Plan) -> None:
+    """Say how long graph, rules, engine and report take when the training has ended."""
+    names, scale = set(plan.split["valid"]), plan.config.scale
+    sizes = [map_size(sample.size_hw, scale or 0.0, parse_size(plan.config.size)) for sample in plan.dataset.samples
+             if sample.name in names]
+    megapixels = sum(height * width for height, width in sizes) / 1e6
+    print(f"afterwards about {AFTER_SECONDS + AFTER_A_MEGAPIXEL * megapixels:.0f} s for graph, rules, engine and "
+          f"report, of {counted(len(sizes), 'validation image')} with {megapixels:.1f} megapixels", flush=True)
+
+
+def _say_workpieces(plan: Plan) -> None:
+    pattern = plan.config.group
+    for said in plan.against_group:
+        print(f"warning: {said}")
+    if plan.repeated:
+        print(f"warning: {plan.repeated.says} If so, scores flatter: {plan.repeated.advice}", flush=True)
+    if not pattern:
+        return
     shown = {side: {workpiece_of(name, pattern) for name in names} - {""} for side, names in plan.split.items()}
     alone = sum(not workpiece_of(sample.name, pattern) for sample in plan.dataset.samples)
     print(f"{counted(len(shown['train']), 'workpiece')} for training, {len(shown['valid'])} for validation"

@@ -1,4 +1,4 @@
-"""Muon for networks of convolutions: fewer than half of the steps to the loss that AdamW reaches (docs/training.md)."""
+"""Muon for networks of convolutions: fewer than half of AdamW's steps to the same loss (docs/training-tried.md)."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from ..core.host import share_cores
 from ..core.run import Run, RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
+from ..data.workpieces import Repeated, check_group, find_repeated
 from ..formats.archives import photo_folder, unpacked
 from ..formats.labels import LabelSource, find_labels
 from ..networks.pretrained import read_pretrained
@@ -36,6 +37,8 @@ class Plan:
         recipe: a row for each setting that the recipe is about.
         gpus: names of the devices to train on; none: the CPU.
         weights_labels: classes that the weights to start from know, in channel order; None where no run tells.
+        repeated: photographs that seem to show the same workpieces, of a new run without `group`.
+        against_group: what speaks against `group`, a sentence each.
         finished: whether a finished run is used as it is, and nothing is to be done.
     """
 
@@ -47,6 +50,8 @@ class Plan:
     recipe: Sequence[Choice]
     gpus: Sequence[str] = ()
     weights_labels: tuple[str, ...] | None = None
+    repeated: Repeated | None = None
+    against_group: Sequence[str] = ()
     finished: bool = False
 
     @property
@@ -115,6 +120,8 @@ def _going_on(paths: RunPaths, config: TrainConfig, dataset: Dataset, finished: 
 def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     """The plan of a new run."""
     before = run_of(config.weights)
+    # The folders of a data set of good photographs are workpieces by its making.
+    against = check_group(dataset, config.group) if config.group and not config.good_only else []
     split = split_of(config, dataset, before)
     survey = survey_samples(_samples(dataset, split["train"]), len(dataset.labels), progress=True)
     config = like(config, before)
@@ -129,7 +136,8 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
         low, high = dataset.levels.span
         rows.append(Choice("value_range", f"{low:g} to {high:g}", f"become black to white in {dataset.spanned} "
                                                                   "photographs of float, signed or 32-bit values"))
-    return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen))
+    return Plan(chosen, paths, dataset, split, survey, rows, gpus, _labels_of_weights(chosen),
+                None if config.group else find_repeated(dataset), against)
 
 
 def _samples(dataset: Dataset, names: Sequence[str]) -> list[Sample]:
@@ -150,7 +158,7 @@ def _gpus(config: TrainConfig) -> list[str]:
 
 
 def share(config: TrainConfig) -> None:
-    """Few cores run an operation each where that is faster: see "What each idea gave" in docs/training.md.
+    """Few cores run an operation each where that is faster: see "What each idea gave" in docs/training-tried.md.
 
     TensorFlow must not be loaded yet.
     """

@@ -1,7 +1,7 @@
 """From the facts of a data set and of this machine to settings of the training, each with its reason.
 
 Only settings left open are chosen: what the user named stays. The measurements behind the rules are in
-docs/training.md.
+docs/training-tried.md.
 """
 
 from __future__ import annotations
@@ -255,13 +255,13 @@ def _tuned(config: ChosenConfig) -> bool:
 
 
 def _loss(config: ChosenConfig, facts: Facts) -> Choice:
-    return Choice("loss", "balanced_dice", "hears an object of 100 pixels among 50,000; see docs/training.md",
+    return Choice("loss", "balanced_dice", "hears an object of 100 pixels among 50,000",
                   "balanced_dice")
 
 
 def _optimizer(config: ChosenConfig, facts: Facts) -> Choice:
     if config.architecture == "compact" and not _tuned(config):
-        return Choice("optimizer", "muon", "learns in fewer than half of AdamW's steps; see docs/training.md", "muon")
+        return Choice("optimizer", "muon", "learns in fewer than half of AdamW's steps", "muon")
     return Choice("optimizer", "adamw", "changes trained weights gently" if _tuned(config) else
                   "the usual one for this architecture", "adamw")
 

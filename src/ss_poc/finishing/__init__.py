@@ -1,0 +1,1 @@
+"""What follows training: graph, rules, engine and report, in one process."""
