@@ -48,11 +48,10 @@ def test_it_writes_what_the_single_commands_write(finished, run):
 
 def test_an_engine_sees_a_validation_image_as_it_is_once(finished):
     here, looked = finished
-    images, served = len(read_run(here)["split"]["valid"]), read_run(here)["engine"]
-    # ONNX Runtime sees it in 4 looks of the search. The report asks the one that serves nothing that was judged.
-    assert looked["onnxruntime"] == 4 * images
-    if served != "onnxruntime":
-        assert looked[served] == images
+    images = len(read_run(here)["split"]["valid"])
+    # ONNX Runtime sees it in the 4 looks of the search, one of them as it is: export, engines and report ask no more.
+    assert looked.pop("onnxruntime") == 4 * images
+    assert all(times == images for times in looked.values())  # engines that were judged
 
 
 def test_it_says_and_keeps_how_long_each_stage_took(finished):

@@ -47,7 +47,7 @@ CALIBRATION_PIXELS, FEWEST, MOST = 3_000_000, 20, 100
 # An engine is timed for so many seconds, with all others, and at least in so many rounds.
 MOST_SECONDS, FEWEST_ROUNDS = 5.0, 13
 # Windows of validation images that tell whether engines agree.
-COMPARED = 1000
+COMPARED = 300
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def report(paths: RunPaths, maps: KeptMaps | None = None) -> Path:
     """Write `valid/report.html` of a run that was searched, with the maps that are kept; return its path."""
     run = Run.read(paths)
     dataset = load_trained(run)
-    predictor = Predictor.load(paths.export, paths.rules)
+    # The engine that the rules were searched with: scores are those of `valid_score.csv`, and maps may be kept.
+    predictor = Predictor.load(paths.export, paths.rules, engine="onnxruntime")
     evidence = gather(dataset.samples_of(run.split.valid), predictor, maps)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
                                      autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
