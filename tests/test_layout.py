@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "ss_poc"
-COMMANDS = ("annotator", "bento_deploy", "config", "demo", "export", "finish", "imagenet", "keras_segment",
+COMMANDS = ("annotator", "bento_deploy", "config", "demo", "expect", "export", "finish", "imagenet", "keras_segment",
             "optimise", "post_processing", "predict", "pretrain", "report", "train")
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from ss_poc.core.errors import ConfigError, DataError
-from ss_poc.data.split import split_samples, valid_fraction_for, workpiece_of
+from ss_poc.data.split import split_samples, thinned, valid_fraction_for, workpiece_of
 
 
 @dataclass(frozen=True)
@@ -179,3 +179,18 @@ def test_one_workpiece_alone_cannot_be_split():
     ([(1000, 1000)] * 2000 + [(2000, 1000)] * 1000, 0.125)])
 def test_a_fifth_validates_but_of_many_large_photographs_less(sizes_hw, fraction):
     assert valid_fraction_for(sizes_hw) == pytest.approx(fraction)
+
+
+@pytest.mark.parametrize(("fraction", "clean", "pitted"), [(1.0, 12, 8), (0.5, 6, 4), (0.25, 3, 2)])
+def test_a_fraction_of_the_labels_has_each_set_of_classes_and_lies_in_the_double_of_it(fraction, clean, pitted):
+    samples = items((12, set()), (8, {0}))
+    names = thinned(samples, fraction, 0)
+    assert classes_of(samples, names)[0] == pitted and len(names) == clean + pitted
+    assert set(names) <= set(thinned(samples, min(1.0, 2 * fraction), 0))
+
+
+def test_photographs_of_one_workpiece_are_chosen_together_and_one_is_always_left():
+    samples = [Item(f"P{number // 3}_{number}.png", str(number), frozenset()) for number in range(12)]
+    names = thinned(samples, 0.5, 3, "^P[0-9]+")
+    assert len(names) == 6 and len({name.split("_")[0] for name in names}) == 2
+    assert len(thinned(samples, 0.01, 3, "^P[0-9]+")) == 3

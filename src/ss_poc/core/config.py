@@ -14,10 +14,10 @@ from .settings import check_bounds, setting
 
 __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
-    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig", "FinishConfig",
-    "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig", "SearchConfig", "ServeConfig",
-    "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration", "parse_fraction", "parse_nth",
-    "parse_size",
+    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExpectConfig",
+    "ExportConfig", "FinishConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig",
+    "SearchConfig", "ServeConfig", "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration",
+    "parse_fraction", "parse_nth", "parse_size",
 ]
 
 ARCHITECTURES = ("compact", "unet", "unetpp", "fpn", "linknet", "pspnet")
@@ -132,6 +132,8 @@ class TrainConfig(RunConfig):
     fold: str | None = setting(None, "validate on one of equal folds of the images, such as 2/5; all folds together "
                                      "validate each image once, the same with every seed",
                                unset="a fraction of the images validates, see valid")
+    train_fraction: float = setting(1.0, "fraction of the train split that trains, spread over classes and workpieces: "
+                                         "what fewer labels would have brought", least=0.01, most=1.0)
     exif_labels: str = setting("auto", "whether labels were drawn on photographs as shown or as stored, where EXIF "
                                        "turns them and size cannot tell; auto: as shown, and a note",
                                choices=EXIF_LABELS)
@@ -248,6 +250,20 @@ class OptimiseConfig(RunConfig):
 @dataclass(frozen=True)
 class ReportConfig(RunConfig):
     """Settings of `python -m ss_poc.report`."""
+
+
+@dataclass(frozen=True)
+class ExpectConfig(RunConfig):
+    """Settings of `python -m ss_poc.expect`."""
+
+    folds: int = setting(5, "trainings in which each workpiece validates once; 0: none", least=0, most=99)
+    curve: int = setting(2, "trainings on fewer labels: half of them, a quarter, and so on; 0: none", least=0, most=4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds == 1 or not self.folds + self.curve:
+            raise ConfigError(f"folds is {self.folds} and curve is {self.curve}", "2 folds or more, or 0 and a curve",
+                              "leave them out: 5 folds and 2 points of the curve")
 
 
 @dataclass(frozen=True)

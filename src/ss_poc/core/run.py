@@ -234,6 +234,7 @@ class Run:
         engines: what was measured of each engine (`optimising.engine_choice.Candidate`).
         engine: the one that serves; None before engines were measured.
         engine_settings: settings of that measurement.
+        expected: what folds and fewer labels bring (`runs.expect`): `folds` and `curve`; empty before.
     """
 
     status: str = ""
@@ -255,6 +256,7 @@ class Run:
     engines: Sequence[Mapping[str, Any]] = ()
     engine: str | None = None
     engine_settings: Mapping[str, Any] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, paths: RunPaths) -> Run:

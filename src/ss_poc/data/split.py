@@ -12,7 +12,7 @@ from typing import Protocol
 from ..core.errors import ConfigError, DataError
 from ..core.text_table import counted
 
-__all__ = ["SPLIT_FILE", "split_samples", "together", "valid_fraction_for", "workpiece_of", "workpieces"]
+__all__ = ["SPLIT_FILE", "split_samples", "thinned", "together", "valid_fraction_for", "workpiece_of", "workpieces"]
 
 
 # In the folder of a data set that was made: names that train and names that validate, whatever the draw.
@@ -114,6 +114,25 @@ def split_samples(samples: Sequence[Splittable], valid_fraction: float, seed: in
         train, valid = min((train, valid), _attempt(groups, count, start), key=lambda sides: _missing(*sides))
     return (sorted(name for group in train for name in group.names),
             sorted(name for group in valid for name in group.names))
+
+
+def thinned(samples: Sequence[Splittable], fraction: float, seed: int, pattern: str = "") -> list[str]:
+    """Choose a fraction of samples, evenly over sets of classes; photographs of one workpiece come together.
+
+    A half of that fraction is a subset of it, as is a quarter.
+
+    Args:
+        samples: to choose from.
+        fraction: above 0, at most 1.
+        seed: of the draw.
+        pattern: regular expression that finds the workpiece in a sample's name, see `workpiece_of`.
+
+    Returns:
+        Names, sorted; at least those of one workpiece.
+    """
+    groups = _stratified(together(samples, pattern), seed)
+    chosen = [group for index, group in enumerate(groups) if int((index + 1) * fraction) > int(index * fraction)]
+    return sorted(name for group in chosen or groups[:1] for name in group.names)
 
 
 def _attempt(groups: Sequence[_Group], count: int, start: int) -> tuple[list[_Group], list[_Group]]:

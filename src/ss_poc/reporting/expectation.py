@@ -17,7 +17,10 @@ from ..core.run import HELD_OUT_COLUMNS, HELD_OUT_CSV
 from ..core.scores import bootstrap_weights, interval, mean_iou
 from ..data.split import workpieces
 
-__all__ = ["Expectation", "Piece", "expectation"]
+__all__ = ["Expectation", "Piece", "Pixels", "drawn_ious", "expectation", "expectation_of", "read_pixels"]
+
+# Of each image, for each class in channel order: labelled pixels, marked ones, and both.
+Pixels = dict[str, list[tuple[int, int, int]]]
 
 RESAMPLES = 2000
 # Workpieces in the table; the worst are shown.
@@ -65,18 +68,33 @@ def expectation(valid: Path, group: str | None) -> Expectation | None:
     Returns:
         It; None where an earlier version searched the rules, and did not write it.
     """
-    if not (valid / HELD_OUT_CSV).is_file():
-        return None
-    pixels: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    return expectation_of(read_pixels(valid), group) if (valid / HELD_OUT_CSV).is_file() else None
+
+
+def read_pixels(valid: Path) -> Pixels:
+    """Read the pixels of each image from a `valid/` folder. Raises ArtifactError where they are missing or damaged."""
+    pixels: Pixels = defaultdict(list)
     for row in read_csv(valid / HELD_OUT_CSV, HELD_OUT_COLUMNS):
         pixels[row["image"]].append((int(row["true"]), int(row["predicted"]), int(row["both"])))
-    names = workpieces(list(pixels), group)
-    counts = np.array(list(pixels.values()))  # (N, C, 3)
-    both, either = counts[..., 2], counts[..., 0] + counts[..., 1] - counts[..., 2]
+    return dict(pixels)
+
+
+def drawn_ious(pixels: Pixels, group: str | None) -> tuple[float, np.ndarray]:
+    """Mean IoU over the classes of all pixels, and (RESAMPLES,) of it on bootstrap samples of the workpieces; of the
+    same images always the same samples."""
+    counts, names = np.array(list(pixels.values())), workpieces(list(pixels), group)
     order = {name: index for index, name in enumerate(dict.fromkeys(names))}
     weights = bootstrap_weights(len(order), RESAMPLES)[:, [order[name] for name in names]]
-    iou = float(mean_iou(both, either, np.ones((1, len(names))))[0])
-    (low,), (high,) = interval(mean_iou(both, either, weights)[:, None])
+    both, either = counts[..., 2], counts[..., 0] + counts[..., 1] - counts[..., 2]
+    return float(mean_iou(both, either, np.ones((1, len(names))))[0]), mean_iou(both, either, weights)
+
+
+def expectation_of(pixels: Pixels, group: str | None) -> Expectation:
+    """What to expect, of the pixels of images; see `expectation`."""
+    counts, names = np.array(list(pixels.values())), workpieces(list(pixels), group)
+    iou, drawn = drawn_ious(pixels, group)
+    (low,), (high,) = interval(drawn[:, None])
+    order = dict.fromkeys(names)
     pieces = [_piece(name, counts[[other == name for other in names]]) for name in order] if group else []
     known = [piece.iou for piece in pieces if piece.iou is not None]
     quartiles = (float(np.quantile(known, 0.25)), float(np.quantile(known, 0.75))) if known else (np.nan, np.nan)

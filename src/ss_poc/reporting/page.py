@@ -72,7 +72,7 @@ def _context(run: Run, paths: RunPaths, dataset: Dataset, predictor: Predictor,
     labels, colors = dataset.labels, dataset.colors
     chosen = run.operating["chosen"]
     return {
-        "run": run, "title": f"{run.data.name} {paths.model_name}", "labels": labels, "colors": colors,
+        "run": run, "title": f"{run.data.name} {paths.model_name}", "paths": paths, "labels": labels, "colors": colors,
         "classes": _class_rows(run, evidence, labels, colors), "totals": _totals(evidence),
         "chosen": chosen, "believed": run.operating.get("probability") or {}, "search": run.search,
         "engines": run.engines,

@@ -13,6 +13,7 @@ from ..core.host import share_cores
 from ..core.run import Run, RunPaths, read_run
 from ..data.dataset import Dataset, Sample, load_coco
 from ..data.facts import Survey, survey_samples
+from ..data.split import thinned
 from ..data.workpieces import Repeated, check_group, find_repeated
 from ..formats.archives import photo_folder, unpacked
 from ..formats.labels import LabelSource, find_labels
@@ -123,6 +124,9 @@ def _anew(paths: RunPaths, config: TrainConfig, dataset: Dataset) -> Plan:
     # The folders of a data set of good photographs are workpieces by its making.
     against = check_group(dataset, config.group) if config.group and not config.good_only else []
     split = split_of(config, dataset, before)
+    if config.train_fraction < 1:
+        split["train"] = thinned(_samples(dataset, split["train"]), config.train_fraction, config.seed,
+                                 config.group or "")
     survey = survey_samples(_samples(dataset, split["train"]), len(dataset.labels), progress=True)
     config = like(config, before)
     gpus = _gpus(config)
