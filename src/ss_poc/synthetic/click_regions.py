@@ -53,7 +53,8 @@ def _crack(random: Random, grey: np.ndarray) -> Drawn:
             place, angle = following, angle + random.normal() * bend
     covered = drawn.astype(np.float32) / 255
     darkness = _step(random, grey, 1.0, 4.0) * (1 + 0.3 * smooth(random, random.uniform(8, 30)))
-    return covered > random.uniform(0.25, 0.5), grey + darkness * cv2.GaussianBlur(covered, (0, 0), random.uniform(0.3, 1))
+    where = covered > random.uniform(0.25, 0.5)
+    return where, grey + darkness * cv2.GaussianBlur(covered, (0, 0), random.uniform(0.3, 1))
 
 
 def _segment(drawn: np.ndarray, start: np.ndarray, end: np.ndarray, width: float) -> None:
@@ -67,7 +68,8 @@ def _segment(drawn: np.ndarray, start: np.ndarray, end: np.ndarray, width: float
 def _soft(random: Random, grey: np.ndarray) -> Drawn:
     """A stain without a sharp edge; its outline is where half of it is seen."""
     size = float(np.exp(random.uniform(np.log(8), np.log(150))))
-    covered = cv2.GaussianBlur(blob(random, size, 0.3).astype(np.float32), (0, 0), size * random.uniform(0.04, 0.2) + 0.5)
+    sharp = blob(random, size, 0.3).astype(np.float32)
+    covered = cv2.GaussianBlur(sharp, (0, 0), size * random.uniform(0.04, 0.2) + 0.5)
     covered /= max(1e-6, float(covered.max()))
     return covered > random.uniform(0.3, 0.5), grey + _step(random, grey, 0.7, 3) * covered
 

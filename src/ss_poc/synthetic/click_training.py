@@ -6,6 +6,7 @@ import math
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ import tensorflow as tf  # noqa: E402  isort: skip
 
 __all__ = ["Plan", "train"]
 
-LR, BATCH, WARM_UP, LAST_FRACTION = 4e-3, 12, 0.03, 0.01
-EMA = 0.998
+LR, BATCH, WARM_UP, LAST_FRACTION = 4e-3, 16, 0.03, 0.01
+EMA = 0.99
 # How often an example gets 0, 1, 2 and 3 clicks more before it is learned from.
 MORE_CLICKS = (0.4, 0.3, 0.2, 0.1)
-EPOCH_STEPS, JUDGED = 200, 96
+EPOCH_STEPS, JUDGED = 200, 64
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class Plan:
 
     Attributes:
         encoder: key of COMPACT_ENCODERS.
-        size: height and width of an example.
         seconds: of the training, those of an interrupted one before it included.
+        sizes: height and width of an example, and the fraction of the seconds up to which it is so large: small ones
+            first, because they are several times as fast (Tan & Le 2021, arXiv 2104.00298, section 4).
         seed: what examples follow from.
     """
 
     encoder: str
-    size: int
     seconds: float
     seed: int
+    sizes: tuple[tuple[int, float], ...] = ((128, 0.65), (192, 1.0))
 
 
 def batch_of(examples: list[Example]) -> np.ndarray:
@@ -72,7 +74,7 @@ def loss_of(target: Any, logits: Any) -> Any:
     return tf.reduce_mean(focal + 0.5 * dice)
 
 
-def train(plan: Plan, regions: Regions, judged: Regions, folder: Path) -> keras.Model:
+def train(plan: Plan, regions: Regions, judged: Regions, folder: Path) -> list[np.ndarray]:
     """Train, or go on with what a folder holds, until the plan's seconds are over.
 
     Args:
@@ -82,16 +84,22 @@ def train(plan: Plan, regions: Regions, judged: Regions, folder: Path) -> keras.
         folder: for the log and the state, which is written each epoch.
 
     Returns:
-        The network with averaged weights, for any size.
+        The averaged weights, in the order of `click_network(plan.encoder).weights`.
     """
-    model = fused(click_network(plan.encoder, plan.size))
+    for size, until in plan.sizes:
+        weights = _train_at(plan, size, until, regions, judged, folder)
+    return weights
+
+
+def _train_at(plan: Plan, size: int, until: float, regions: Regions, judged: Regions, folder: Path) -> list[np.ndarray]:
+    """Train at one size up to a fraction of the seconds; see `train`."""
+    model = fused(click_network(plan.encoder, size))
     optimizer = Muon(LR, weight_decay=1e-2, use_ema=True, ema_momentum=EMA)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(model.trainable_variables)
-    served = click_network(plan.encoder, plan.size, pretrained=False)
+    served = click_network(plan.encoder, size, pretrained=False)
     state = _resume(folder, model, optimizer)
-    answer = tf.function(lambda inputs: tf.sigmoid(model(inputs, training=False)), reduce_retracing=True)
-    served_answer = tf.function(lambda inputs: tf.sigmoid(served(inputs, training=False)), reduce_retracing=True)
+    answer, served_answer = _answer_of(model), _answer_of(served)
 
     @tf.function
     def step(inputs: Any, target: Any) -> Any:
@@ -100,33 +108,37 @@ def train(plan: Plan, regions: Regions, judged: Regions, folder: Path) -> keras.
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 
-    random = np.random.default_rng([plan.seed, state["step"]])
-    fixed = [draw_example(np.random.default_rng([plan.seed, 1, number]), judged, plan.size) for number in range(JUDGED)]
-    batches = _ahead(random.spawn(1)[0], regions, plan.size)
+    random = np.random.default_rng([plan.seed, size, state["step"]])
+    fixed = [draw_example(np.random.default_rng([plan.seed, size, number]), judged, size) for number in range(JUDGED)]
+    batches = _ahead(random.spawn(1)[0], regions, size)
     started, losses = time.monotonic() - state["seconds"], []
-    while (spent := time.monotonic() - started) < plan.seconds:
+    while (spent := time.monotonic() - started) < plan.seconds * until:
         optimizer.learning_rate = _rate(spent / plan.seconds)
         examples = batches.get()
         for _ in range(int(random.choice(len(MORE_CLICKS), p=MORE_CLICKS))):
-            for example, found in zip(examples, answer(batch_of(examples)).numpy()[..., 0], strict=True):
+            for example, found in zip(examples, answer(batch_of(examples)), strict=True):
                 click_on_error(random, example, found)
         target = np.stack([example.target for example in examples])[..., None].astype(np.float32)
         losses.append(float(step(batch_of(examples), target)))
         state["step"] += 1
         if state["step"] % EPOCH_STEPS == 0:
             average(model, served, optimizer)
-            row = {"step": state["step"], "seconds": round(time.monotonic() - started), "loss": np.mean(losses)} | \
-                judge(served_answer, fixed, plan.seed)
-            print(" ".join(f"{name}={value:.4g}" for name, value in row.items()), flush=True)
-            losses.clear()
             state["seconds"] = time.monotonic() - started
+            row = {"step": state["step"], "seconds": round(state["seconds"]), "size": size, "loss": np.mean(losses)}
+            print(*(f"{name}={value:.4g}" for name, value in (row | judge(served_answer, fixed, plan.seed)).items()),
+                  flush=True)
+            losses.clear()
             _save(folder, model, optimizer, served, state)
     average(model, served, optimizer)
     state["seconds"] = time.monotonic() - started
     _save(folder, model, optimizer, served, state)
-    whole = click_network(plan.encoder, None, pretrained=False)
-    whole.set_weights(served.get_weights())
-    return whole
+    return list(served.get_weights())
+
+
+def _answer_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """A network as a function: (N, size, size, 7) float32 to (N, size, size) float32 probabilities."""
+    compiled = tf.function(lambda inputs: tf.sigmoid(model(inputs, training=False)[..., 0]))
+    return lambda inputs: np.asarray(compiled(inputs))
 
 
 def _rate(progress: float) -> float:
@@ -158,7 +170,7 @@ def judge(answer: Any, examples: list[Example], seed: int) -> dict[str, float]:
         values = []
         for start in range(0, len(copies), BATCH):
             part = copies[start:start + BATCH]
-            for example, probability in zip(part, answer(batch_of(part)).numpy()[..., 0], strict=True):
+            for example, probability in zip(part, answer(batch_of(part)), strict=True):
                 mask = probability > 0.5
                 values.append((mask & example.target).sum() / (mask | example.target).sum())
                 click_on_error(random, example, probability)
