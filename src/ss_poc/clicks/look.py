@@ -26,6 +26,8 @@ THIN = 7.0
 TOO_THIN = 2.5
 # Windows that follow a thin region, and times that a window is enlarged, at most.
 MOST_STEPS, MOST_ENLARGED = 12, 6
+# How far from each other such windows lie, as a fraction of their side.
+STRIDE = 0.75
 
 
 class Look:
@@ -88,6 +90,7 @@ class Look:
         seen = np.zeros((height, width), bool)
         seen[window.inside(seen.shape)] = True
         left, top, right, bottom = window.left, window.top, window.left + window.side, window.top + window.side
+        looked = [window]
         for _ in range(MOST_STEPS):
             reach = max(2, window.side // 16)
             rows, columns = (slice(max(0, start - reach), min(length, end + reach))
@@ -96,7 +99,8 @@ class Look:
             if place is None:
                 return
             at = Click(place[0] + columns.start, place[1] + rows.start)
-            window = self._placed(at.x, at.y, window.side)
+            window = self._beyond(at, next(item for item in reversed(looked) if _holds(item, at)))
+            looked.append(window)
             fresh = self._see(window, self.map, at)
             inside = window.inside(seen.shape)
             known, kept = seen[inside].copy(), self.map[inside].copy()
@@ -105,6 +109,13 @@ class Look:
             seen[inside] = True
             left, top = min(left, window.left), min(top, window.top)
             right, bottom = max(right, window.left + window.side), max(bottom, window.top + window.side)
+
+    def _beyond(self, at: Click, window: Window) -> Window:
+        """The next window where a region leaves one: shifted by up to STRIDE, away from its middle."""
+        x, y = window.left + window.side / 2, window.top + window.side / 2
+        farthest = max(abs(at.x - x), abs(at.y - y), 1)
+        stride = STRIDE * window.side
+        return self._placed(x + (at.x - x) / farthest * stride, y + (at.y - y) / farthest * stride, window.side)
 
     def _marked(self) -> Box:
         """The smallest box around the box and all clicks."""
@@ -136,8 +147,7 @@ class Look:
 
         clicks = [Click(*moved(click.x + 0.5, click.y + 0.5), click.positive)
                   for click in (*self._clicks, *([own] if own else []))
-                  if window.left <= click.x < window.left + window.side
-                  and window.top <= click.y < window.top + window.side]
+                  if _holds(window, click)]
         box = Box(*moved(self._box.left, self._box.top), *moved(self._box.right, self._box.bottom)) if self._box \
             else None
         previous = None if before is None else cut(before, window, SIZE, 0)
@@ -193,6 +203,10 @@ def _reaches_out(before: np.ndarray, after: np.ndarray) -> bool:
     edge = np.ones(after.shape, bool)
     edge[2:-2, 2:-2] = False
     return bool((after & ~before & edge).any())
+
+
+def _holds(window: Window, click: Click) -> bool:
+    return window.left <= click.x < window.left + window.side and window.top <= click.y < window.top + window.side
 
 
 def _way_out(seen: np.ndarray, probability: np.ndarray, reach: int) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from .surfaces import SIDE, Random
 __all__ = ["Example", "Regions", "click_on_error", "draw_example"]
 
 # Source pixels of a first look, and by how much a later one is larger than the region.
-FIRST_SIDES, ZOOMED, LEAST_ZOOMED = (80, 420), (1.15, 2.5), 48
+FIRST_SIDES, ZOOMED, LEAST_ZOOMED = (64, 320), (1.15, 2.5), 48
 LEAST_SEEN = 14  # pixels of a region in the window
 
 

@@ -20,7 +20,9 @@ def write_graph(model: Any, path: Path) -> None:
     import keras
     import onnx
 
-    convert(keras.Model(model.input, keras.layers.Activation("sigmoid", name="probability")(model.output)), path)
+    whole = keras.Model(model.input, keras.layers.Activation("sigmoid", name="probability")(model.output))
+    whole(np.zeros((1, *model.input.shape[1:]), np.float32))  # Keras exports what was called
+    convert(whole, path)
     graph = onnx.load(path)
     halve_weights(graph)
     onnx.save(graph, path)
