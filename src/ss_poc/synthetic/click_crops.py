@@ -107,7 +107,8 @@ def _window(random: Random, mask: np.ndarray) -> Window:
 
 def _as_labelled(random: Random, target: np.ndarray, scale: float) -> np.ndarray:
     """The target as people outline it: often a little outside of the edge, or with few corners."""
-    kind, bits = random.random(), target.astype(np.uint8)
+    kind = random.random()
+    bits: np.ndarray = target.astype(np.uint8)
     if kind < 0.3:
         reach = max(1, round(random.uniform(0.7, 2.5) * scale))
         bits = cv2.dilate(bits, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
@@ -123,7 +124,7 @@ def _prior(random: Random, regions: Regions, number: int, window: Window, size: 
     chosen = [other for other in regions.beside(number) if other == number or random.random() < 0.6]
     if random.random() < 0.2:
         chosen = [other for other in chosen if other != number]
-    whole = np.zeros((SIDE, SIDE), np.float32)
+    whole: np.ndarray = np.zeros((SIDE, SIDE), np.float32)
     for other in chosen:
         change = cv2.dilate if random.random() < 0.5 else cv2.erode
         whole = np.maximum(whole, change(regions.mask(other).astype(np.float32), np.ones((3, 3), np.uint8),

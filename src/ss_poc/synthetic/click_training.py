@@ -185,9 +185,9 @@ def average(model: keras.Model, served: keras.Model, optimizer: Any) -> None:
 def _save(folder: Path, model: keras.Model, optimizer: Any, served: keras.Model, state: dict[str, Any]) -> None:
     values = [*(weight.numpy() for weight in model.weights), *(np.asarray(item) for item in optimizer.variables)]
     with atomic_path(folder / "state.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, *values)  # type: ignore[arg-type]
+        np.savez(file, *values)
     with atomic_path(folder / "served.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, *served.get_weights())  # type: ignore[arg-type]
+        np.savez(file, *served.get_weights())
     write_json(folder / "state.json", state)
 
 
