@@ -36,7 +36,7 @@ def test_one_click_on_a_bright_block_finds_it(engine):
     found = predictor.predict([Click(145, 85)])
     assert found.mask.shape == found.probability.shape == (200, 300)
     assert found.mask.dtype == bool and found.probability.dtype == np.float32
-    assert 0 <= found.probability.min() and found.probability.max() <= 1
+    assert found.probability.min() >= 0 and found.probability.max() <= 1
     assert iou(found.mask, mask) >= 0.8
 
 

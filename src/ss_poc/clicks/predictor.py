@@ -84,8 +84,8 @@ class ClickPredictor:
         image = self._checked(clicks, box)
         for given in (previous, prior):
             if given is not None and given.shape != image.shape[:2]:
-                raise RequestError(f"probabilities of a photograph of {given.shape}", f"{image.shape[:2]}, as this one is",
-                                   "begin anew with the first click")
+                raise RequestError(f"probabilities of a photograph of {given.shape}",
+                                   f"{image.shape[:2]}, as this one is", "begin anew with the first click")
         look = Look(self._run, image, clicks, box, previous)
         if previous is None:
             look.first(prior)

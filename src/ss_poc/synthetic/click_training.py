@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import queue
-import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ LR, BATCH, WARM_UP, LAST_FRACTION = 4e-3, 8, 0.03, 0.01
 EMA = 0.995
 # How often an example gets 0, 1, 2 and 3 clicks more before it is learned from.
 MORE_CLICKS = (0.4, 0.3, 0.2, 0.1)
-EPOCH_STEPS, JUDGED = 200, 64
+EPOCH_STEPS, JUDGED, AHEAD = 200, 64, 4
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _train_at(plan: Plan, size: int, until: float, regions: Regions, judged: Reg
     started, losses = time.monotonic() - state["seconds"], []
     while (spent := time.monotonic() - started) < plan.seconds * until:
         optimizer.learning_rate = _rate(spent / plan.seconds)
-        examples = batches.get()
+        examples = next(batches)
         for _ in range(int(random.choice(len(MORE_CLICKS), p=MORE_CLICKS))):
             for example, found in zip(examples, answer(batch_of(examples)), strict=True):
                 click_on_error(random, example, found)
@@ -146,16 +146,16 @@ def _rate(progress: float) -> float:
     return LR * (LAST_FRACTION + (1 - LAST_FRACTION) * 0.5 * (1 + math.cos(math.pi * min(1.0, falling))))
 
 
-def _ahead(random: np.random.Generator, regions: Regions, size: int) -> queue.Queue[list[Example]]:
-    """Batches of examples, drawn while the network works."""
-    batches: queue.Queue[list[Example]] = queue.Queue(4)
+def _ahead(random: np.random.Generator, regions: Regions, size: int) -> Iterator[list[Example]]:
+    """Batches of examples without end, drawn while the network works."""
+    def draw() -> list[Example]:
+        return [draw_example(random, regions, size) for _ in range(BATCH)]
 
-    def fill() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(draw) for _ in range(AHEAD))
         while True:
-            batches.put([draw_example(random, regions, size) for _ in range(BATCH)])
-
-    threading.Thread(target=fill, daemon=True, name="examples").start()
-    return batches
+            waiting.append(pool.submit(draw))
+            yield waiting.popleft().result()
 
 
 def judge(answer: Any, examples: list[Example], seed: int) -> dict[str, float]:
