@@ -17,6 +17,8 @@ __all__ = ["LEAST_SIDE", "SIZE", "Look", "pieces_clicked"]
 SIZE = 256
 # Least side of a window: what is enlarged more has nothing more to show.
 LEAST_SIDE = 64
+# Side of the first window around a click.
+FIRST_SIDE = 256
 # How much larger than the region a window is.
 ROOM = 1.6
 # A region is thin where its deepest pixel is at most this far from its edge, in the network's pixels: it is followed
@@ -48,7 +50,7 @@ class Look:
 
     def first(self, prior: np.ndarray | None) -> None:
         """Look around clicks and box, then from where the region fills the window; `prior` as in `ClickPredictor`."""
-        window = self._around(self._marked(), ROOM) if self._box else self._around(self._marked(), ROOM, least=SIZE)
+        window = self._around(self._marked(), ROOM) if self._box else self._around(self._marked(), ROOM, least=FIRST_SIDE)
         content = self._see(window, prior)
         for _ in range(MOST_ENLARGED):
             if not self._cut_off(content, window) or _depth(content > 0.5) <= THIN:
