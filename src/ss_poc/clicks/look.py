@@ -50,7 +50,7 @@ class Look:
 
     def first(self, prior: np.ndarray | None) -> None:
         """Look around clicks and box, then from where the region fills the window; `prior` as in `ClickPredictor`."""
-        window = self._around(self._marked(), ROOM) if self._box else self._around(self._marked(), ROOM, least=FIRST_SIDE)
+        window = self._around(self._marked(), ROOM, least=LEAST_SIDE if self._box else FIRST_SIDE)
         content = self._see(window, prior)
         for _ in range(MOST_ENLARGED):
             if not self._cut_off(content, window) or _depth(content > 0.5) <= THIN:

@@ -48,12 +48,13 @@ class ClickPredictor:
         self._image: np.ndarray | None = None
 
     @classmethod
-    def load(cls, engine: str = "onnxruntime", threads: int = 0, folder: Path = FOLDER) -> ClickPredictor:
+    def load(cls, engine: str = "onnxruntime", threads: int = 1, folder: Path = FOLDER) -> ClickPredictor:
         """Load the network in the package.
 
         Args:
             engine: one of `core.config.SERVING_ENGINES`.
-            threads: of the engine; 0 for one for each core.
+            threads: of the engine; 0 for one for each core. On two cores that others used too, one thread took 28 ms
+                a window, and two, which wait for each other, 56.
             folder: of the graph.
 
         Raises:

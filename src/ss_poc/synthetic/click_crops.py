@@ -126,16 +126,17 @@ def _prior(random: Random, regions: Regions, number: int, window: Window, size: 
         chosen = [other for other in chosen if other != number]
     whole: np.ndarray = np.zeros((SIDE, SIDE), np.float32)
     for other in chosen:
-        change = cv2.dilate if random.random() < 0.5 else cv2.erode
-        whole = np.maximum(whole, change(regions.mask(other).astype(np.float32), np.ones((3, 3), np.uint8),
-                                         iterations=int(random.integers(0, 3))))
+        change = cv2.MORPH_DILATE if random.random() < 0.5 else cv2.MORPH_ERODE
+        said = cv2.morphologyEx(regions.mask(other).astype(np.uint8), change, np.ones((3, 3), np.uint8),
+                                iterations=int(random.integers(0, 3)))
+        np.maximum(whole, said, out=whole)
     return cut(cv2.GaussianBlur(whole, (0, 0), random.uniform(0.5, 4)) * np.float32(random.uniform(0.5, 1)), window,
                size, 0)
 
 
 def _lit(random: Random, image: np.ndarray) -> np.ndarray:
     """Other light, colour, sharpness and noise."""
-    values = image.astype(np.float32)
+    values: np.ndarray = image.astype(np.float32)
     if random.random() < 0.3:
         values = np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
     if random.random() < 0.1:

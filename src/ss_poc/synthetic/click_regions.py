@@ -69,7 +69,7 @@ def _soft(random: Random, grey: np.ndarray) -> Drawn:
     """A stain without a sharp edge; its outline is where half of it is seen."""
     size = float(np.exp(random.uniform(np.log(8), np.log(150))))
     sharp = blob(random, size, 0.3).astype(np.float32)
-    covered = cv2.GaussianBlur(sharp, (0, 0), size * random.uniform(0.04, 0.2) + 0.5)
+    covered: np.ndarray = cv2.GaussianBlur(sharp, (0, 0), size * random.uniform(0.04, 0.2) + 0.5)
     covered = covered / max(1e-6, float(covered.max()))
     return covered > random.uniform(0.3, 0.5), grey + _step(random, grey, 0.7, 3) * covered
 
