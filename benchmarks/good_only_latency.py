@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime
 
 from ss_poc.networks.build import build_model
+from ss_poc.networks.onnx_file import convert
 from ss_poc.networks.views import with_views
-from ss_poc.optimising.export import convert
 
 
 def main() -> None:

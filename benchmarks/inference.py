@@ -16,7 +16,7 @@ import numpy as np
 
 from ss_poc.core.config import parse_size
 from ss_poc.networks.build import build_model
-from ss_poc.optimising.export import convert
+from ss_poc.networks.onnx_file import convert
 
 import onnxruntime  # isort: skip
 import tensorflow as tf  # isort: skip  (after ss_poc.networks, which loads it quietly)

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "ss_poc"
 COMMANDS = ("annotator", "bento_deploy", "config", "demo", "expect", "export", "finish", "imagenet", "keras_segment",
-            "optimise", "post_processing", "predict", "pretrain", "report", "train")
+            "optimise", "post_processing", "predict", "pretrain", "pretrain_clicks", "report", "train")
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 
@@ -61,7 +61,7 @@ def loaded_by(*modules: str, flags: tuple[str, ...] = ()) -> set[str]:
 
 
 def test_inference_runs_where_tensorflow_is_not():
-    assert not loaded_by("inference.predictor", "inference.ranking", "serving.service") & HEAVY
+    assert not loaded_by("clicks.predictor", "inference.predictor", "inference.ranking", "serving.service") & HEAVY
 
 
 def test_settings_errors_and_files_need_no_package():

@@ -16,6 +16,7 @@ from ss_poc.core.run import Run
 from ss_poc.inference.kept import KeptMaps
 from ss_poc.inference.predictor import Predictor
 from ss_poc.networks import keras_setup  # noqa: F401  (quietens TensorFlow)
+from ss_poc.networks.onnx_file import convert
 from ss_poc.optimising import calibration, export
 from ss_poc.optimising.calibration import (
     BINS,
@@ -27,7 +28,6 @@ from ss_poc.optimising.calibration import (
     fit,
     write_into,
 )
-from ss_poc.optimising.export import convert
 
 import keras  # noqa: E402  isort: skip
 

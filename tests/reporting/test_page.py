@@ -95,7 +95,8 @@ def test_page_says_whether_photographs_of_one_part_stayed_together(page, run, la
     stage("report", "--img_dir_name", "tiny", "--result", str(tmp_path), cwd=labelled.parent)
     grouped = (paths.valid / "report.html").read_text(encoding="utf-8")
     assert "mean IoU to expect on workpieces that the training never saw; all pixels" in grouped
-    assert "mean IoU to expect on other photographs; all pixels" in page and "Scores are for photographs like these" in page
+    assert "mean IoU to expect on other photographs; all pixels" in page
+    assert "Scores are for photographs like these" in page
     assert "<code>^[^_&lt;]+</code>" in grouped and "each photograph by itself" not in grouped
 
 

@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +30,7 @@ from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 from .calibration import calibrated, count_pixels, cross_fitted, expected_error, fit, write_into
 
-__all__ = ["compare", "convert", "export", "main", "sample_windows"]
+__all__ = ["compare", "export", "main", "sample_windows"]
 
 TOLERANCE = 1e-4
 # Photographs that are compared.
@@ -59,6 +55,7 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
     from ..networks.build import build_model, default_encoder  # TensorFlow takes seconds to load
+    from ..networks.onnx_file import convert
     from ..networks.views import with_views
     from ..networks.weights import load_weights
 
@@ -136,15 +133,6 @@ def sample_windows(run: Run, size_hw: Sequence[int]) -> np.ndarray:
         parts = [*windows(resize_image(image, map_size(image.shape[:2], run.scale, size_hw)), size_hw)]
         middles.append(parts[len(parts) // 2][2].astype(np.float32))  # a copy: a view would keep the whole photograph
     return np.stack(middles)
-
-
-def convert(model: Any, path: Path) -> None:
-    """Write a Keras model as an ONNX graph."""
-    # The converter reports each of its steps; only what went wrong is of interest.
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about Keras' own use of it
-        model.export(path, format="onnx", verbose=False)
 
 
 def compare(path: Path, images: np.ndarray, reference: np.ndarray) -> float:

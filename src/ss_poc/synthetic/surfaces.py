@@ -30,16 +30,16 @@ CLEAN = 0.2  # fraction of the pictures without a defect
 Random = np.random.Generator
 
 
-def _even(field: np.ndarray) -> np.ndarray:
+def even(field: np.ndarray) -> np.ndarray:
     return ((field - field.mean()) / (field.std() + 1e-9)).astype(np.float32)
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
+def grid() -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     return rows, columns
 
 
-def _spectral(random: Random, power: float | None = None, stretch: float | None = None) -> np.ndarray:
+def spectral(random: Random, power: float | None = None, stretch: float | None = None) -> np.ndarray:
     """Noise of power 1 / frequency^power, drawn out along some direction."""
     power = random.uniform(0.3, 2.2) if power is None else power
     stretch = float(random.choice([1, 1, 1, 3, 8, 25])) if stretch is None else stretch
@@ -47,18 +47,18 @@ def _spectral(random: Random, power: float | None = None, stretch: float | None 
     angle = random.uniform(0, np.pi)
     along, off = across * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - across * np.sin(angle)
     frequency = np.hypot(along * stretch, off) + 1 / SIDE
-    return _even(np.fft.ifft2(np.fft.fft2(random.standard_normal((SIDE, SIDE))) * frequency**-power).real)
+    return even(np.fft.ifft2(np.fft.fft2(random.standard_normal((SIDE, SIDE))) * frequency**-power).real)
 
 
-def _smooth(random: Random, length: float) -> np.ndarray:
+def smooth(random: Random, length: float) -> np.ndarray:
     """Noise without features shorter than `length`."""
     small = cv2.GaussianBlur(random.standard_normal((SIDE // 4, SIDE // 4), np.float32), (0, 0), length / 4)
-    return _even(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+    return even(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
 
 
 def _pattern(random: Random) -> np.ndarray:
     """Stripes, waves, a net or holes, at even distances."""
-    rows, columns = _grid()
+    rows, columns = grid()
     angle, pitch = random.uniform(0, np.pi), random.uniform(4, 40)
     across = (columns * np.cos(angle) + rows * np.sin(angle)) / pitch
     down = (rows * np.cos(angle) - columns * np.sin(angle)) / (pitch * random.uniform(0.5, 2))
@@ -66,7 +66,7 @@ def _pattern(random: Random) -> np.ndarray:
         lambda: np.sin(2 * np.pi * across), lambda: np.sin(2 * np.pi * across) * np.sin(2 * np.pi * down),
         lambda: (across % 1 < 0.12) | (down % 1 < 0.12), lambda: np.hypot(across % 1 - 0.5, down % 1 - 0.5) < 0.25]
     drawn = kinds[random.integers(4)]().astype(np.float32)
-    return _even(cv2.GaussianBlur(drawn, (0, 0), random.uniform(0.5, 1.5)))
+    return even(cv2.GaussianBlur(drawn, (0, 0), random.uniform(0.5, 1.5)))
 
 
 def _grain(random: Random) -> np.ndarray:
@@ -79,13 +79,13 @@ def _grain(random: Random) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(cells, (0, 0), random.uniform(0.3, 1.5)), (SIDE, SIDE))
 
 
-def _texture(random: Random) -> np.ndarray:
+def texture(random: Random) -> np.ndarray:
     """One to three layers, around 0."""
     total = np.zeros((SIDE, SIDE), np.float32)
     for _ in range(random.integers(1, 4)):
         kind = random.integers(8)
-        layer = (_spectral(random) if kind < 5 else _pattern(random) if kind == 5 else _grain(random) if kind == 6
-                 else _smooth(random, random.uniform(10, 60)))
+        layer = (spectral(random) if kind < 5 else _pattern(random) if kind == 5 else _grain(random) if kind == 6
+                 else smooth(random, random.uniform(10, 60)))
         total += layer * random.choice([2, 4, 7, 12, 20]) * random.uniform(0.5, 1.3)
     return total
 
@@ -95,7 +95,7 @@ def _machined(random: Random) -> np.ndarray:
     drawn, kind = np.zeros((SIDE, SIDE), np.float32), random.integers(4)
     somewhere = [[int(value) for value in random.integers(0, SIDE, 2)] for _ in range(2)]
     if kind == 0:
-        rows, columns = _grid()
+        rows, columns = grid()
         angle = random.uniform(0, 2 * np.pi)
         side = (columns - SIDE / 2) * np.cos(angle) + (rows - SIDE / 2) * np.sin(angle)
         return (side > random.uniform(-0.4, 0.4) * SIDE).astype(np.float32)
@@ -116,26 +116,29 @@ def _digits(random: Random) -> np.ndarray:
     return drawn.astype(np.float32) / 255
 
 
-def _surface(random: Random) -> np.ndarray:
-    """A sound surface, under its light; grey values around 0..255."""
-    grey = _texture(random) + random.uniform(60, 190)
+def sound_surface(random: Random) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A sound surface, under its light, grey values around 0..255; coverage 0..1 of each shape that belongs there, in
+    the order in which they lie on each other."""
+    grey, belonging = texture(random) + random.uniform(60, 190), []
     for _ in range(random.choice([0, 0, 1, 1, 2, 3])):
         covered = cv2.GaussianBlur(_machined(random), (0, 0), random.uniform(0.4, 2))
-        other = _texture(random) + random.uniform(20, 235) if random.random() < 0.5 else grey + random.uniform(-60, 60)
+        other = texture(random) + random.uniform(20, 235) if random.random() < 0.5 else grey + random.uniform(-60, 60)
         grey = grey * (1 - covered) + other * covered
+        belonging.append(covered)
         if random.random() < 0.3:  # its edge shines, or throws a shadow
             edge = cv2.morphologyEx(np.round(covered), cv2.MORPH_GRADIENT, np.ones((3, 3)))
             grey += cv2.GaussianBlur(edge, (0, 0), 1) * random.uniform(-70, 70)
     if random.random() < 0.12:
-        grey += _digits(random) * random.uniform(-90, 90)
-    rows, columns = (2 * axis / (SIDE - 1) - 1 for axis in _grid())
+        belonging.append(_digits(random))
+        grey += belonging[-1] * random.uniform(-90, 90)
+    rows, columns = (2 * axis / (SIDE - 1) - 1 for axis in grid())
     grey += (columns * random.normal() + rows * random.normal()) * random.uniform(0, 25)
     if random.random() < 0.4:
         grey -= np.hypot(rows - random.uniform(-1, 1), columns - random.uniform(-1, 1))**2 * random.uniform(-15, 30)
-    return grey.astype(np.float32)
+    return grey.astype(np.float32), belonging
 
 
-def _blob(random: Random, size: float, ragged: float) -> np.ndarray:
+def blob(random: Random, size: float, ragged: float) -> np.ndarray:
     """(SIDE, SIDE) bool: a closed region about `size` pixels across."""
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     radius = np.ones(48)
@@ -169,7 +172,7 @@ def _contrast(random: Random, grey: np.ndarray) -> float:
     return float(size * random.choice([-1, 1]))
 
 
-def _put(grey: np.ndarray, where: np.ndarray, new: np.ndarray, soft: float) -> np.ndarray:
+def put(grey: np.ndarray, where: np.ndarray, new: np.ndarray, soft: float) -> np.ndarray:
     """`new` where bool `where`, with an edge of about `soft` pixels."""
     covered = cv2.GaussianBlur(where.astype(np.float32), (0, 0), soft)
     return grey * (1 - covered) + new * covered
@@ -182,7 +185,7 @@ def _line(random: Random, grey: np.ndarray) -> Drawn:
     shape = np.zeros((SIDE, SIDE), np.uint8)
     _walk(random, shape, random.uniform(0, SIDE, 2), random.uniform(0, 2 * np.pi), int(random.integers(3, 28)),
           float(random.choice([0.03, 0.2, 0.5])), int(random.choice([1, 1, 2, 2, 3, 4, 6])))
-    new = _put(grey, shape > 0, grey + _contrast(random, grey) * random.uniform(0.5, 1), random.uniform(0.3, 0.8))
+    new = put(grey, shape > 0, grey + _contrast(random, grey) * random.uniform(0.5, 1), random.uniform(0.3, 0.8))
     if random.random() < 0.3:  # a burr that shines
         beside = np.pad(shape, ((1, 0), (1, 0)))[:-1, :-1].astype(np.float32)
         new += cv2.GaussianBlur(beside, (0, 0), 0.7) * random.uniform(-30, 40)
@@ -192,32 +195,32 @@ def _line(random: Random, grey: np.ndarray) -> Drawn:
 def _spot(random: Random, grey: np.ndarray) -> Drawn:
     where = np.zeros((SIDE, SIDE), bool)
     for _ in range(random.choice([1, 1, 1, 2, 3, 6])):
-        where |= _blob(random, random.uniform(4, 26), 0.3)
-    new = grey + _contrast(random, grey) if random.random() < 0.5 else random.uniform(0, 255) + 0.3 * _texture(random)
+        where |= blob(random, random.uniform(4, 26), 0.3)
+    new = grey + _contrast(random, grey) if random.random() < 0.5 else random.uniform(0, 255) + 0.3 * texture(random)
     if random.random() < 0.4:  # a pit is shaded
         new = new + cv2.GaussianBlur(where.astype(np.float32), (0, 0), 3) * random.uniform(-60, 60)
-    return where, _put(grey, where, new, random.uniform(0.3, 1.2))
+    return where, put(grey, where, new, random.uniform(0.3, 1.2))
 
 
 def _stain(random: Random, grey: np.ndarray) -> Drawn:
-    where = _blob(random, random.uniform(40, 240), 0.35)
+    where = blob(random, random.uniform(40, 240), 0.35)
     if random.random() < 0.5:
-        where &= _smooth(random, random.uniform(10, 40)) > random.uniform(-0.5, 0.3)
+        where &= smooth(random, random.uniform(10, 40)) > random.uniform(-0.5, 0.3)
     step = random.choice([-1, 1]) * random.uniform(0.5, 2) * max(5.0, float(grey.std()))
     gain = 1.0 if random.random() < 0.6 else random.uniform(0.2, 1.8)
-    return where, _put(grey, where, (grey - grey.mean()) * gain + grey.mean() + step, random.uniform(1, 6))
+    return where, put(grey, where, (grey - grey.mean()) * gain + grey.mean() + step, random.uniform(1, 6))
 
 
 def _break(random: Random, grey: np.ndarray) -> Drawn:
-    where = _blob(random, random.uniform(15, 130), 0.6)
-    new = _texture(random) * random.uniform(0.5, 2) + random.uniform(10, 245)
+    where = blob(random, random.uniform(15, 130), 0.6)
+    new = texture(random) * random.uniform(0.5, 2) + random.uniform(10, 245)
     if random.random() < 0.5:
-        new = new + _spectral(random, power=1.0, stretch=1.0) * random.uniform(5, 40)
-    return where, _put(grey, where, new, random.uniform(0.3, 1.5))
+        new = new + spectral(random, power=1.0, stretch=1.0) * random.uniform(5, 40)
+    return where, put(grey, where, new, random.uniform(0.3, 1.5))
 
 
 def _patch(random: Random, grey: np.ndarray) -> Drawn:
-    where, kind = _blob(random, random.uniform(20, 150), 0.4), random.integers(4)
+    where, kind = blob(random, random.uniform(20, 150), 0.4), random.integers(4)
     if kind == 0:
         new = np.roll(grey, random.integers(20, SIDE - 20, 2).tolist(), (0, 1))
     elif kind == 1:
@@ -225,11 +228,11 @@ def _patch(random: Random, grey: np.ndarray) -> Drawn:
     elif kind == 2:
         new = cv2.GaussianBlur(grey, (0, 0), random.uniform(1.5, 6))
     else:
-        rough = _spectral(random, power=random.uniform(0, 1), stretch=float(random.choice([1, 4, 15])))
+        rough = spectral(random, power=random.uniform(0, 1), stretch=float(random.choice([1, 4, 15])))
         new = grey + rough * random.uniform(0.5, 1.5) * max(5.0, float(grey.std()))
     if where.any() and np.abs(new - grey)[where].mean() < max(4.0, 0.5 * float(grey.std())):
         new = new + _contrast(random, grey)
-    return where, _put(grey, where, new, random.uniform(0.3, 2))
+    return where, put(grey, where, new, random.uniform(0.3, 2))
 
 
 CLASSES: dict[str, tuple[str, Callable[[Random, np.ndarray], Drawn]]] = {
@@ -246,12 +249,17 @@ def draw_surface(random: Random) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (SIDE, SIDE, 3) uint8 RGB; (SIDE, SIDE, 5) bool, a channel a class of CLASSES, which may overlap.
     """
-    grey, masks = _surface(random), np.zeros((SIDE, SIDE, len(CLASSES)), bool)
+    (grey, _), masks = sound_surface(random), np.zeros((SIDE, SIDE, len(CLASSES)), bool)
     kinds = list(CLASSES.values())
     for _ in range(random.choice([1, 1, 2, 3, 4]) if random.random() > CLEAN else 0):
         channel = int(random.integers(len(kinds)))
         where, grey = kinds[channel][1](random, grey)
         masks[..., channel] |= where
+    return photographed(random, grey), masks
+
+
+def photographed(random: Random, grey: np.ndarray) -> np.ndarray:
+    """A camera's view of grey values: noise, blur and colour; (SIDE, SIDE, 3) uint8 RGB."""
     if random.random() < 0.5:
         grey = grey + random.standard_normal((SIDE, SIDE), np.float32) * random.uniform(0, 8)
     if random.random() < 0.3:
@@ -259,8 +267,8 @@ def draw_surface(random: Random) -> tuple[np.ndarray, np.ndarray]:
     image = np.repeat(grey[..., None], 3, axis=-1)
     if random.random() < 0.5:
         tint, shift, spread = random.normal(0, (0.25, 15, 3), (3, 3)).T
-        image = image * (1 + tint) + shift + _spectral(random)[..., None] * spread
-    return np.clip(image, 0, 255).astype(np.uint8), masks
+        image = image * (1 + tint) + shift + spectral(random)[..., None] * spread
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def _write(folder: Path, seed: int, number: int) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from ..core.config import ChosenConfig, parse_size
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from ..networks.batch_norm import fused
 from ..networks.build import build_model
+from ..networks.muon import Muon
 from ..networks.structure import encoder_layers
 from .losses import loss_function
-from .muon import Muon
 
 import keras  # noqa: E402  isort: skip
 

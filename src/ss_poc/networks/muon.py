@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
+from . import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 
 import keras  # noqa: E402  isort: skip
 from keras import ops  # noqa: E402  isort: skip

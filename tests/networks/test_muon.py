@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from ss_poc.training.muon import Muon, is_kernel, orthogonal
+from ss_poc.networks.muon import Muon, is_kernel, orthogonal
 
 LR = 0.01
 

@@ -1,0 +1,1 @@
+"""Clicks on a photograph → the mask of the region meant."""
