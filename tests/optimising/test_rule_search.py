@@ -37,7 +37,7 @@ def test_valid_folder_holds_what_the_design_names(run):
     names = {path.name for path in run.valid.iterdir()}
     pictures = {f"{Path(name).stem}_segment.jpg" for name in read_run(run)["split"]["valid"]}
     tables = {"valid_batch_true.csv", "valid_batch_pred.csv", "valid_post_grid.csv", "valid_score.csv",
-              "operating_point.json"}
+              "valid_held_out.csv", "operating_point.json"}
     assert names - {"report.html"} == pictures | tables
     header = run.rules.read_text().splitlines()[0]
     assert header == "label,color,size,proba,pad,reduce_size,convex,dice"
