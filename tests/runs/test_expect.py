@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from conftest import stage
 
-from ss_poc.core.config import ExpectConfig
 from ss_poc.core.errors import ConfigError
 from ss_poc.core.files import write_json
 from ss_poc.core.run import RunPaths, read_run
-from ss_poc.runs.expect import _gain, expect, learning_curve
+from ss_poc.runs.expect import ExpectConfig, _gain, expect, learning_curve
 
 
 def made(folder, name: str, images: int, hits: dict[str, int]) -> RunPaths:

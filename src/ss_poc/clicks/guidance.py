@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-__all__ = ["CHANNELS", "RADIUS", "Box", "Click", "guidance"]
+__all__ = ["CHANNELS", "RADIUS", "Box", "Click", "guidance", "joined"]
 
 # Of the guidance: positive clicks, negative clicks, the mask so far, the box.
 CHANNELS = 4
@@ -31,6 +31,12 @@ class Box(NamedTuple):
     top: float
     right: float
     bottom: float
+
+
+def joined(boxes: Iterable[Box]) -> Box:
+    """The smallest box around boxes, one at least."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def guidance(size_hw: Sequence[int], clicks: Sequence[Click], box: Box | None = None,

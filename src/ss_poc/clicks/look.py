@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from .guidance import Box, Click, guidance
+from .guidance import Box, Click, guidance, joined
 from .simulate import box_around
 from .windows import Window, cut, paste
 
@@ -72,8 +72,7 @@ class Look:
         mask = pieces_clicked(self.map > 0.5, self._positive)
         box, marked = box_around(mask), self._marked()
         if box:
-            marked = Box(min(box.left, marked.left), min(box.top, marked.top), max(box.right, marked.right),
-                         max(box.bottom, marked.bottom))
+            marked = joined([box, marked])
         window = self._around(marked, ROOM)
         if box and self._clicks and window.side > SIZE:
             rows, columns = slice(int(box.top), int(box.bottom)), slice(int(box.left), int(box.right))
@@ -122,9 +121,7 @@ class Look:
     def _marked(self) -> Box:
         """The smallest box around the box and all clicks."""
         boxes = [Box(click.x, click.y, click.x + 1, click.y + 1) for click in self._clicks]
-        boxes += [self._box] if self._box else []
-        return Box(min(box.left for box in boxes), min(box.top for box in boxes), max(box.right for box in boxes),
-                   max(box.bottom for box in boxes))
+        return joined([*boxes, self._box] if self._box else boxes)
 
     def _around(self, box: Box, room: float, least: int = LEAST_SIDE) -> Window:
         """A window around a box, no larger than the photograph."""
@@ -171,9 +168,8 @@ class Look:
         box, marked = box_around(pieces_clicked(content > 0.5, inside)), self._marked()
         if box is None:
             return marked
-        return Box(min(marked.left, window.left + box.left * scale), min(marked.top, window.top + box.top * scale),
-                   max(marked.right, window.left + box.right * scale),
-                   max(marked.bottom, window.top + box.bottom * scale))
+        return joined([marked, Box(window.left + box.left * scale, window.top + box.top * scale,
+                                   window.left + box.right * scale, window.top + box.bottom * scale)])
 
 
 def pieces_clicked(mask: np.ndarray, positive: Sequence[Click]) -> np.ndarray:

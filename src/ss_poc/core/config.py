@@ -14,8 +14,8 @@ from .settings import check_bounds, setting
 
 __all__ = [
     "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
-    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExpectConfig",
-    "ExportConfig", "FinishConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig",
+    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
+    "FinishConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig",
     "SearchConfig", "ServeConfig", "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration",
     "parse_fraction", "parse_nth", "parse_size",
 ]
@@ -250,20 +250,6 @@ class OptimiseConfig(RunConfig):
 @dataclass(frozen=True)
 class ReportConfig(RunConfig):
     """Settings of `python -m ss_poc.report`."""
-
-
-@dataclass(frozen=True)
-class ExpectConfig(RunConfig):
-    """Settings of `python -m ss_poc.expect`."""
-
-    folds: int = setting(5, "trainings in which each workpiece validates once; 0: none", least=0, most=99)
-    curve: int = setting(2, "trainings on fewer labels: half of them, a quarter, and so on; 0: none", least=0, most=4)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.folds == 1 or not self.folds + self.curve:
-            raise ConfigError(f"folds is {self.folds} and curve is {self.curve}", "2 folds or more, or 0 and a curve",
-                              "leave them out: 5 folds and 2 points of the curve")
 
 
 @dataclass(frozen=True)

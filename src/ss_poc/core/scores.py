@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["bootstrap", "bootstrap_weights", "dice", "dice_of_counts", "interval", "intersection_union",
+__all__ = ["bootstrap", "bootstrap_weights", "dice", "dice_of_counts", "interval", "interval_of", "intersection_union",
            "iou_of_counts", "mean_iou"]
 
 # Bounds of an interval that holds 95 % of the bootstrap samples.
@@ -72,6 +72,12 @@ def interval(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = (np.array([np.quantile(column, bound) if len(column) else np.nan for column in columns])
                  for bound in BOUNDS)
     return low, high
+
+
+def interval_of(drawn: np.ndarray) -> tuple[float, float]:
+    """Lower and upper bound of 95 % of bootstrap samples of one score, (B,); see `interval`."""
+    (low,), (high,) = interval(drawn[:, None])
+    return float(low), float(high)
 
 
 def bootstrap(values: np.ndarray, divisors: np.ndarray | None = None, resamples: int = 1000,

@@ -90,11 +90,15 @@ class Repeated:
 
 def find_repeated(dataset: Dataset) -> Repeated | None:
     """Say whether photographs seem to show the same workpieces, and by which `--group` they stay together."""
-    samples, copies = dataset.samples, near_copies(dataset.samples)
+    return _found(dataset, near_copies(dataset.samples))
+
+
+def _found(dataset: Dataset, copies: Mapping[str, str]) -> Repeated | None:
+    """`find_repeated`, of photographs whose near-copies are known."""
     named = named_workpieces(dataset, copies)
     if named:
         return _repeated(named.source, named.group, named.workpieces, copies)
-    return _by_times(samples, copies) or _by_pictures(samples, copies)
+    return _by_times(dataset.samples, copies) or _by_pictures(dataset.samples, copies)
 
 
 def check_group(dataset: Dataset, pattern: str) -> list[str]:
@@ -106,7 +110,8 @@ def check_group(dataset: Dataset, pattern: str) -> list[str]:
     names = [sample.name for sample in dataset.samples]
     flag, counts = f"--group {shlex.quote(pattern)}", Counter(workpiece_of(name, pattern) for name in names)
     alone = counts.pop("", 0)
-    proposed = find_repeated(dataset)
+    copies = near_copies(dataset.samples)
+    proposed = _found(dataset, copies)
     instead = proposed.flag if proposed else ""
     expected = f"what names the workpiece in names such as {names[0]}"
     do = f"this may be right: {instead}" if instead else "see --group in docs/data.md"
@@ -124,7 +129,6 @@ def check_group(dataset: Dataset, pattern: str) -> list[str]:
     elif len(counts) + alone < FEWEST:
         said.append(f"{flag} finds {counted(len(counts), 'workpiece')} in all: scores of so few say little")
     if proposed and proposed.alike and instead:
-        copies = near_copies(dataset.samples)
         this, other = (kept({name: workpiece_of(name, each) for name in names}, copies)
                        for each in (pattern, proposed.group))
         if this < LEAST_KEPT and this + OVER_CHANCE < other:

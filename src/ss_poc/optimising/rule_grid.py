@@ -18,7 +18,7 @@ import numpy as np
 from ..core.config import Rule
 from ..core.masks import bounding_box
 from ..core.refine import resize_probability, scaled_rule, threshold_and_pad
-from ..core.scores import bootstrap_weights, dice_of_counts, interval
+from ..core.scores import bootstrap_weights, dice_of_counts, interval_of
 
 __all__ = ["Found", "Grid", "Tally", "count_grid", "find_rule", "grid_of", "held_out"]
 
@@ -182,9 +182,8 @@ def find_rule(plain: Rule, tally: Tally) -> Found:
     sure = [float((samples[:, 2] > samples[:, step]).mean()) if place != best else 1.0
             for step, place in enumerate(ladder)]
     taken = next(step for step, place in enumerate(ladder) if place == best or sure[step] < CONFIDENCE)
-    (low,), (high,) = interval(samples[:, 2:] - samples[:, :1])
-    return Found(rule_at(ladder[taken]), rule_at(best), float(score[best] - score[grid.plain]), float(low), float(high),
-                 sure[taken])
+    low, high = interval_of(samples[:, 2] - samples[:, 0])
+    return Found(rule_at(ladder[taken]), rule_at(best), float(score[best] - score[grid.plain]), low, high, sure[taken])
 
 
 def held_out(plain: Rule, tally: Tally, folds: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.files import read_csv
 from ..core.run import HELD_OUT_COLUMNS, HELD_OUT_CSV
-from ..core.scores import bootstrap_weights, interval, mean_iou
+from ..core.scores import bootstrap_weights, interval_of, mean_iou
 from ..data.split import workpieces
 
 __all__ = ["Expectation", "Piece", "Pixels", "drawn_ious", "expectation", "expectation_of", "read_pixels"]
@@ -93,13 +93,12 @@ def expectation_of(pixels: Pixels, group: str | None) -> Expectation:
     """What to expect, of the pixels of images; see `expectation`."""
     counts, names = np.array(list(pixels.values())), workpieces(list(pixels), group)
     iou, drawn = drawn_ious(pixels, group)
-    (low,), (high,) = interval(drawn[:, None])
     order = dict.fromkeys(names)
     pieces = [_piece(name, counts[[other == name for other in names]]) for name in order] if group else []
     known = [piece.iou for piece in pieces if piece.iou is not None]
     quartiles = (float(np.quantile(known, 0.25)), float(np.quantile(known, 0.75))) if known else (np.nan, np.nan)
-    return Expectation(iou, (float(low), float(high)), tuple(sorted(pieces, key=_badness)[:MOST_PIECES]), len(order),
-                       quartiles)
+    worst = tuple(sorted(pieces, key=_badness)[:MOST_PIECES])
+    return Expectation(iou, interval_of(drawn), worst, len(order), quartiles)
 
 
 def _piece(name: str, counts: np.ndarray) -> Piece:

@@ -18,7 +18,7 @@ from ..core.good_names import is_drawn, is_labelled
 from ..core.images import encode_image, resize_image
 from ..core.refine import resize_probability
 from ..core.run import Run
-from ..core.scores import interval
+from ..core.scores import interval_of
 from ..data.dataset import Dataset, Sample
 from ..inference.predictor import Predictor
 from . import charts
@@ -109,8 +109,7 @@ def auroc(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, float]:
     random = np.random.default_rng(0)
     drawn = [roc_auc_score(labels, np.concatenate([random.choice(side, len(side)) for side in (good, bad)]))
              for _ in range(RESAMPLES)]
-    (low,), (high,) = interval(np.array(drawn)[:, None])
-    return area, float(low), float(high)
+    return (area, *interval_of(np.array(drawn)))
 
 
 def flagged_range(alarms: int, good: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ import numpy as np
 from ..core.config import ReportConfig
 from ..core.files import write_text
 from ..core.run import Run, RunPaths
-from ..core.scores import bootstrap, bootstrap_weights, interval, iou_of_counts, mean_iou
+from ..core.scores import bootstrap, bootstrap_weights, interval_of, iou_of_counts, mean_iou
 from ..core.settings import from_flags
 from ..core.text_table import counted
 from ..data.dataset import Dataset, Sample, load_trained
@@ -150,10 +150,9 @@ def _totals(evidence: Evidence) -> dict[str, Any]:
         return {"dice": float(dice_all.mean()), "dice_range": (float(low[0]), float(high[0])), "iou": 1.0,
                 "iou_range": (1.0, 1.0)}
     both, either = both[:, seen], either[:, seen]
-    (iou_low,), (iou_high,) = interval(mean_iou(both, either, bootstrap_weights(len(both), RESAMPLES))[:, None])
     return {"dice": float(dice_all.mean()), "dice_range": (float(low[0]), float(high[0])),
             "iou": float(iou_of_counts(both.sum(axis=0), either.sum(axis=0)).mean()),
-            "iou_range": (float(iou_low), float(iou_high))}
+            "iou_range": interval_of(mean_iou(both, either, bootstrap_weights(len(both), RESAMPLES)))}
 
 
 def _kind(image: Looked) -> str:

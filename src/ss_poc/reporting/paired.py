@@ -12,7 +12,7 @@ import numpy as np
 from ..core.files import read_csv
 from ..core.masks import decode_rle
 from ..core.run import RLE_COLUMNS, RunPaths
-from ..core.scores import dice_of_counts, interval, mean_iou
+from ..core.scores import dice_of_counts, interval_of, mean_iou
 
 __all__ = ["RESAMPLES", "change", "dice_of_images", "image_counts", "iou_of_pixels"]
 
@@ -57,6 +57,6 @@ def change(value: float, base: float, drawn: np.ndarray, drawn_base: np.ndarray)
         value, base: scores.
         drawn, drawn_base: (B,), the same scores of bootstrap samples, of the same images in both.
     """
-    (low,), (high,) = interval((drawn - drawn_base)[:, None])
+    low, high = interval_of(drawn - drawn_base)
     word = "better" if low > 0 else "worse" if high < 0 else "no sure difference"
     return f"{value - base:+.3f}, {low:+.3f} to {high:+.3f}: {word}"

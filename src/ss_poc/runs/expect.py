@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..core.config import ExpectConfig, TrainConfig
+from ..core.config import RunConfig, TrainConfig
 from ..core.errors import ConfigError, ModelError
 from ..core.run import Run, RunPaths, update_run
-from ..core.scores import interval
-from ..core.settings import from_flags
+from ..core.scores import interval_of
+from ..core.settings import from_flags, setting
 from ..core.text_table import counted, text_table
 from ..data.split import workpieces
 from ..reporting.expectation import drawn_ious, expectation_of, read_pixels
@@ -27,10 +28,24 @@ from ..reporting.page import report
 from .plan import PlannedRun
 from .work import run_here
 
-__all__ = ["expect", "learning_curve", "main"]
+__all__ = ["ExpectConfig", "expect", "learning_curve", "main"]
 
 # Labels whose gain is foretold.
 MORE = 20
+
+
+@dataclass(frozen=True)
+class ExpectConfig(RunConfig):
+    """Settings of `python -m ss_poc.expect`."""
+
+    folds: int = setting(5, "trainings in which each workpiece validates once; 0: none", least=0, most=99)
+    curve: int = setting(2, "trainings on fewer labels: half of them, a quarter, and so on; 0: none", least=0, most=4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds == 1 or not self.folds + self.curve:
+            raise ConfigError(f"folds is {self.folds} and curve is {self.curve}", "2 folds or more, or 0 and a curve",
+                              "leave them out: 5 folds and 2 points of the curve")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -88,8 +103,8 @@ def _folds(folds: Sequence[RunPaths], group: str | None) -> dict[str, Any]:
 
 
 def _row(images: int, pieces: int, iou: float, drawn: np.ndarray) -> dict[str, Any]:
-    (low,), (high,) = interval(drawn[:, None])
-    return {"images": images, "workpieces": pieces, "iou": iou, "low": float(low), "high": float(high)}
+    low, high = interval_of(drawn)
+    return {"images": images, "workpieces": pieces, "iou": iou, "low": low, "high": high}
 
 
 def learning_curve(runs: Sequence[RunPaths], group: str | None) -> dict[str, Any]:
@@ -110,8 +125,8 @@ def learning_curve(runs: Sequence[RunPaths], group: str | None) -> dict[str, Any
     found = [drawn_ious(read_pixels(paths.valid), group) for paths in runs]
     rows = [{**_row(count, 0, *one), "workpieces": None} for count, one in zip(images, found, strict=True)]
     gain = _gain(images, np.array([[iou] for iou, _ in found]))[0]
-    (low,), (high,) = interval(_gain(images, np.stack([drawn for _, drawn in found]))[:, None])
-    return {"rows": rows, "more": MORE, "gain": float(gain), "low": float(low), "high": float(high)}
+    low, high = interval_of(_gain(images, np.stack([drawn for _, drawn in found])))
+    return {"rows": rows, "more": MORE, "gain": float(gain), "low": low, "high": high}
 
 
 def _gain(images: Sequence[int], ious: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.errors import ArtifactError
 from ..core.run import Run
-from ..core.scores import bootstrap_weights, interval
+from ..core.scores import bootstrap_weights, interval_of
 from ..core.text_table import counted, text_table
 from ..data.split import workpiece_of
 from ..reporting.paired import RESAMPLES, change, dice_of_images, image_counts, iou_of_pixels
@@ -138,5 +138,5 @@ def _table(scores: Sequence[_Score]) -> str:
 
 
 def _with_interval(value: float, drawn: np.ndarray) -> str:
-    (low,), (high,) = interval(drawn[:, None])
+    low, high = interval_of(drawn)
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
