@@ -48,7 +48,8 @@ def test_a_network_of_segmentation_models_exports_alike(tmp_path):
     import keras
 
     from ss_poc.networks.build import build_model
-    from ss_poc.optimising.export import compare, convert
+    from ss_poc.networks.onnx_file import convert
+    from ss_poc.optimising.export import compare
 
     model = build_model("unet", "efficientnetb0", 3, (64, 96))
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype(np.float32)
