@@ -11,7 +11,7 @@ usage: sh annotator.sh [start | stop | status | logs [-f] | backup | restore FIL
        sh annotator.sh import NAME FILE [--labels A,B] [--photos FOLDER] [--exif_labels shown|stored]
                                                      take in labels of any format that training reads, or PNG masks
        sh annotator.sh propose NAME [N] [VERSION]    put a model's regions on the N photographs worth labelling most (20, v_1)
-       sh annotator.sh assist NAME                   let the service propose regions when a photograph is opened
+       sh annotator.sh assist NAME                   let the service propose regions and answer clicks (no service: clicks)
        sh annotator.sh changed NAME                  exit 0 if labels changed since the last export, else 1
 
 examples:
@@ -21,7 +21,7 @@ examples:
        ANNOTATOR_HOST=0.0.0.0 ANNOTATOR=label-studio sh annotator.sh
 
 variables: ANNOTATOR (coco-annotator or label-studio; default: the tool used before, the first time coco-annotator if Docker runs),
-ANNOTATOR_PORT (8890), ANNOTATOR_HOST (127.0.0.1; 0.0.0.0 lets other machines in), SERVICE (http://127.0.0.1:8892, which proposes)
+ANNOTATOR_PORT (8890), CLICKS_PORT (8894), ANNOTATOR_HOST (127.0.0.1; 0.0.0.0 lets other machines in), SERVICE (http://127.0.0.1:8892, which proposes)
 TEXT
 }
 
@@ -31,6 +31,7 @@ start() {
     account
     mkdir -p coco-annotator/datasets
     if is_up; then say "$tool runs already"; else up; fi
+    clicks_up
     say "$tool" >"$state/tool"
     say "$port" >"$state/port"
     say "label at   http://127.0.0.1:$port/"
@@ -57,17 +58,6 @@ check() {
     esac
 }
 
-# ask VERB NAME WORD…: what is about a data set. The annotator must run. A new project is told of the service, if one runs.
-ask() {
-    is_up || fail "$tool does not run" "sh annotator.sh"
-    account
-    case $1 in
-    assist) set -- "$@" --service "$service" ;;
-    new) ! curl -sf -m 2 -o /dev/null "$service/readyz" || set -- "$@" --service "$service" ;;
-    esac
-    driver "$@"
-}
-
 _main() {
     cd "$(dirname "$0")"
     . scripts/setup.sh
@@ -77,12 +67,11 @@ _main() {
     . scripts/stack.sh
     . scripts/annotating.sh
     . scripts/labels.sh
-    state=coco-annotator/.annotator service=${SERVICE:-http://127.0.0.1:8892}
+    state=coco-annotator/.annotator service=${SERVICE:-http://127.0.0.1:8892} verb=${1:-start}
     port=${ANNOTATOR_PORT:-$(cat "$state/port" 2>/dev/null || say 8890)} # where it was started last
     case ${1:-start} in
     -h | --help) usage; exit 0 ;;
-    start | stop | status | logs | backup | restore) verb=${1:-start} ;;
-    new | scan | export | import | propose | assist | changed) verb=$1 ;;
+    start | stop | status | logs | backup | restore | new | scan | export | import | propose | assist | changed) ;;
     *) wrong_call "unknown argument: $1" ;;
     esac
     case $port in '' | *[!0-9]*) wrong_call "ANNOTATOR_PORT is '$port', expected a number" ;; esac

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154  # annotator.sh sets state, verb; uses fresh
+# shellcheck shell=sh disable=SC2034,SC2154  # annotator.sh sets state, verb, service; uses fresh
 # Which annotator runs, and its account. Sourced by annotator.sh, after stack.sh.
 
 # Choose the tool: what ANNOTATOR names, else the one that has the labels, else what this machine can run.
@@ -21,6 +21,8 @@ choose_tool() {
         say "labels made with $used stay there: sh annotator.sh export NAME before you change, import NAME FILE after"
 }
 
+serves() { curl -sf -m 2 -o /dev/null "$service/readyz"; }
+
 # kept NAME: what the account's file says of NAME: all that follows its first =, whatever it is. It is read, never run.
 kept() { sed -n "s/^$1=//p" "$state/account" | head -n 1; }
 
@@ -41,4 +43,18 @@ account() {
     [ -n "$ANNOTATOR_LOGIN" ] && [ -n "$ANNOTATOR_PASSWORD" ] && [ -n "$ANNOTATOR_TOKEN" ] && [ -n "$ANNOTATOR_SECRET" ] ||
         fail "$state/account lacks a value" "bring it back from a backup, or remove it: a new account is made"
     export ANNOTATOR_LOGIN ANNOTATOR_PASSWORD ANNOTATOR_TOKEN ANNOTATOR_SECRET
+}
+
+# ask VERB NAME WORD…: what is about a data set. The annotator must run. A new project is told of a service that runs.
+ask() {
+    is_up || fail "$tool does not run" "sh annotator.sh"
+    account
+    case $1 in
+    new | assist)
+        if serves; then set -- "$@" --service "$service"
+        elif clicks_answered; then set -- "$@" --clicks "$clicks"
+        elif [ "$1" = assist ]; then set -- "$@" --service "$service"; fi
+        ;;
+    esac
+    driver "$@"
 }

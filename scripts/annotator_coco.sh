@@ -1,5 +1,10 @@
-# shellcheck shell=sh disable=SC2154  # annotator.sh sets state, port, service, tool
+# shellcheck shell=sh disable=SC2034,SC2154  # annotator.sh sets state, port, service, tool; uses clicks
 # coco-annotator in containers: the same functions as in annotator_studio.sh. Sourced after stack.sh.
+
+# It has no tool that a click could be sent with.
+clicks=''
+clicks_up() { :; }
+clicks_answered() { false; }
 
 is_up() { [ -n "$(docker ps -q --filter label=com.docker.compose.project=ss-poc-annotator --filter label=com.docker.compose.service=webserver 2>/dev/null)" ]; }
 

@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2154  # annotator.sh sets state, port, service, tool
 # Label Studio as a process, in .venv-annotate: the same functions as in annotator_coco.sh.
+. scripts/assistant.sh
 annotate="$(pwd)/.venv-annotate/bin/python" home="$(pwd)/$state/label-studio"
 
 is_up() {
@@ -46,6 +47,7 @@ up() {
 }
 
 down() {
+    clicks_down
     end_group "$(cat "$state/pid")" 10
     rm -f "$state/pid"
 }

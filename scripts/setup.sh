@@ -17,7 +17,7 @@ serving_env() {
 }
 
 annotate_env() {
-    (make_env .venv-annotate requirements-annotate.lock "Label Studio (about 230 MB to download, 1 GB on disk)")
+    (make_env .venv-annotate requirements-annotate.lock "Label Studio (about 250 MB to download, 1 GB on disk)")
 }
 
 line_env() {

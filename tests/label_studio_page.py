@@ -67,7 +67,7 @@ class Canvas:
         page.goto(f"{site.address}/projects/{number}/data?task={task}")
         page.locator("canvas").nth(1).wait_for()
         self.box, before = page.locator("canvas").first.bounding_box(), None
-        while self.box != before:  # it is laid out anew once the photograph has come
+        while self.box is None or self.box != before:  # it is laid out anew once the photograph has come
             page.wait_for_timeout(1500)
             self.box, before = page.locator("canvas").first.bounding_box(), self.box
 
@@ -82,7 +82,7 @@ class Canvas:
                 (spot[1] - self.box["y"]) / self.box["height"] * self.size_hw[0])
 
     def choose(self, kind: str, label: str) -> None:
-        row = self.page.locator(".lsf-labels").nth(0 if kind == "polygon" else 1)
+        row = self.page.locator(".lsf-labels").nth(("polygon", "brush", "click", "box").index(kind))
         row.get_by_text(label, exact=True).click()
         self.page.wait_for_timeout(PAUSE_MS)
 
@@ -107,9 +107,57 @@ class Canvas:
         self.page.wait_for_timeout(PAUSE_MS)
         return [self.pixel(spot) for spot in spots]
 
+    def smart(self, kind: str, label: str) -> None:
+        """Take the smart tool, `click` or `box`, for a label."""
+        switch = self.page.get_by_text("Auto-Annotation")
+        switch.wait_for()
+        tool = self.page.locator(".lsf-tool_smart").first
+        if not tool.is_visible():
+            switch.click()
+        tool.hover()
+        self.page.get_by_label({"click": "key-point-tool", "box": "rectangle-tool"}[kind]).click()
+        self.page.mouse.move(5, 5)  # away from the tools, which open over the photograph
+        self.choose(kind, label)
+
+    def click(self, x: float, y: float, positive: bool = True) -> None:
+        """Click with the smart tool, and wait for the answer."""
+        with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url):
+            self.page.mouse.click(*self.spot(x, y)) if positive else self._alt_click(x, y)
+        self.page.wait_for_timeout(2 * PAUSE_MS)
+
+    def _alt_click(self, x: float, y: float) -> None:
+        self.page.keyboard.down("Alt")
+        self.page.mouse.click(*self.spot(x, y))
+        self.page.keyboard.up("Alt")
+
+    def drag(self, left: float, top: float, right: float, bottom: float) -> None:
+        """Draw a box with the smart tool, and wait for the answer."""
+        with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url):
+            self.page.mouse.move(*self.spot(left, top))
+            self.page.mouse.down()
+            self.page.mouse.move(*self.spot(right, bottom), steps=8)
+            self.page.mouse.up()
+        self.page.wait_for_timeout(2 * PAUSE_MS)
+
+    def accept(self) -> None:
+        self.page.get_by_test_id("bottombar-accept-suggestions-button").click()
+        self.page.wait_for_timeout(PAUSE_MS)
+
     def submit(self) -> None:
         self.page.get_by_role("button", name="Submit").click()
         self.page.locator("button", has_text="Update").wait_for()
+
+
+def logged_in(browser: Any, site: Site) -> Any:
+    """A page of Label Studio in a browser of its own, logged in."""
+    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+    page.set_default_timeout(120_000)  # where others use the cores, Label Studio takes its time
+    page.goto(site.address)
+    page.fill("input[name=email]", site.account()["ANNOTATOR_LOGIN"])
+    page.fill("input[name=password]", site.account()["ANNOTATOR_PASSWORD"])
+    page.keyboard.press("Enter")
+    page.get_by_text("Recent Projects").wait_for()
+    return page
 
 
 def filled(points: list[tuple[float, float]], size_hw: tuple[int, int]) -> np.ndarray:

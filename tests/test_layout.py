@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "ss_poc"
-COMMANDS = ("annotator", "bento_deploy", "config", "demo", "expect", "export", "finish", "imagenet", "keras_segment",
-            "optimise", "post_processing", "predict", "pretrain", "pretrain_clicks", "report", "train")
+COMMANDS = ("annotator", "assistant", "bento_deploy", "config", "demo", "expect", "export", "finish", "imagenet",
+            "keras_segment", "optimise", "post_processing", "predict", "pretrain", "pretrain_clicks", "report", "train")
 HEAVY = {"tensorflow", "keras", "albumentations", "segmentation_models", "efficientnet", "tf2onnx"}
 
 

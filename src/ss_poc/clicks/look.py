@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from .correction import carried_on
 from .guidance import Box, Click, guidance, joined
 from .simulate import box_around
 from .windows import Window, cut, paste
@@ -79,11 +80,18 @@ class Look:
             if _depth(mask[rows, columns]) * SIZE / window.side <= TOO_THIN:
                 window = self._placed(self._clicks[-1].x, self._clicks[-1].y, SIZE)
         before = self.map[window.inside(self.map.shape)] > 0.5
-        content = self._see(window, self.map)
+        content = self._corrected(self._see(window, self.map), window)
         paste(self.map, window, content)
         after = self.map[window.inside(self.map.shape)] > 0.5
         if self._cut_off(content, window) and _reaches_out(before, after):
             self._follow(window)
+
+    def _corrected(self, content: np.ndarray, window: Window) -> np.ndarray:
+        """Carry the last click on within a window; where it lies outside, the answer as it is."""
+        if not self._clicks or not _holds(window, self._clicks[-1]):
+            return content
+        *others, last = self._within(window, self._clicks)
+        return carried_on(content, cut(self.map, window, SIZE, 0), last, others)
 
     def _follow(self, window: Window) -> None:
         """Go on where a region leaves a window, at the same resolution, with what was found so far as guidance."""
@@ -140,19 +148,19 @@ class Look:
     def _see(self, window: Window, before: np.ndarray | None, own: Click | None = None) -> np.ndarray:
         """The network's answer in a window, (SIZE, SIZE) float32; `own` is a click that nobody made."""
         scale = SIZE / window.side
-
-        def moved(x: float, y: float) -> tuple[float, float]:
-            return (x - window.left) * scale, (y - window.top) * scale
-
-        clicks = [Click(*moved(click.x + 0.5, click.y + 0.5), click.positive)
-                  for click in (*self._clicks, *([own] if own else []))
-                  if _holds(window, click)]
-        box = Box(*moved(self._box.left, self._box.top), *moved(self._box.right, self._box.bottom)) if self._box \
-            else None
+        clicks = self._within(window, (*self._clicks, *([own] if own else [])))
+        box = self._box and Box(*((side - start) * scale for side, start in
+                                  zip(self._box, 2 * (window.left, window.top), strict=True)))
         previous = None if before is None else cut(before, window, SIZE, 0)
         image = cut(self._image, window, SIZE).astype(np.float32)
         maps = guidance((SIZE, SIZE), clicks, box, previous)
         return self._run(np.concatenate([image, maps], axis=-1)[None])[0, ..., 0]
+
+    def _within(self, window: Window, clicks: Sequence[Click]) -> list[Click]:
+        """Those clicks that lie in a window, in the network's pixels."""
+        scale = SIZE / window.side
+        return [Click((click.x + 0.5 - window.left) * scale, (click.y + 0.5 - window.top) * scale, click.positive)
+                for click in clicks if _holds(window, click)]
 
     def _cut_off(self, content: np.ndarray, window: Window) -> bool:
         """Whether the region goes on outside of the window, within the photograph."""

@@ -105,8 +105,8 @@ class ClickPredictor:
             if not (0 <= click.x < width and 0 <= click.y < height):
                 raise RequestError(f"a click at ({click.x:g}, {click.y:g}), outside of the photograph",
                                    f"x from 0 to {width - 1}, y from 0 to {height - 1}", "click on the photograph")
-        if box is not None and (box.right - box.left < 1 or box.bottom - box.top < 1 or box.left >= width or
-                                box.top >= height or box.right <= 0 or box.bottom <= 0):
+        if box is not None and not (box.right - box.left >= 1 and box.bottom - box.top >= 1 and box.left < width and
+                                    box.top < height and box.right > 0 and box.bottom > 0):  # so, for NaN
             raise RequestError(f"a box from ({box.left:g}, {box.top:g}) to ({box.right:g}, {box.bottom:g})",
                                f"one that covers pixels of the photograph, {width} wide and {height} high",
                                "draw the box from its top left to its bottom right corner, on the photograph")

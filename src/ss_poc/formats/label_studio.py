@@ -17,9 +17,16 @@ import numpy as np
 from ..core.errors import RequestError
 from ..core.masks import decode_rle, encode_rle
 
-__all__ = ["Control", "brush_mask", "brush_rle", "controls", "interface", "labels_in", "results_of", "segmentation_of"]
+__all__ = ["Control", "brush_mask", "brush_rle", "controls", "corners_in_percent", "interface", "labels_in",
+           "results_of", "segmentation_of"]
 
 KINDS = {"PolygonLabels": "polygonlabels", "BrushLabels": "brushlabels"}
+# Title, tag, name and settings of what a new project is labelled with. Only points and boxes are answered by a service
+# (`serving.label_studio_clicks`); smart polygons and strokes would be sent and stay without an answer.
+TOOLS = (("Polygon", "PolygonLabels", "polygon", 'strokeWidth="2" pointSize="small" smart="false"'),
+         ("Brush", "BrushLabels", "brush", 'smart="false"'),
+         ("Click", "KeyPointLabels", "point", 'smart="true" smartOnly="true"'),
+         ("Box", "RectangleLabels", "box", 'smart="true" smartOnly="true"'))
 RUN_BITS = (3, 4, 8, 16)
 WORD_BITS = 8
 
@@ -44,7 +51,7 @@ class Control:
 
 
 def interface(colors: Mapping[str, str]) -> str:
-    """Return a labelling interface (XML) with a polygon and a brush for every label.
+    """Return a labelling interface (XML) with a polygon, a brush, a smart point and a smart box for every label.
 
     Args:
         colors: a `#rrggbb` colour for the name of each label.
@@ -54,10 +61,10 @@ def interface(colors: Mapping[str, str]) -> str:
     # Above the photograph, where they are seen without scrolling.
     row = 'style="display: flex; flex-wrap: wrap; gap: 0 2em"'
     cell = 'style="display: flex; align-items: center; gap: 1em"'
-    return (f'<View>\n  <View {row}>\n    <View {cell}>\n      <Header value="Polygon" size="6"/>\n'
-            f'      <PolygonLabels name="polygon" toName="image" strokeWidth="2" pointSize="small">{labels}\n'
-            f'      </PolygonLabels>\n    </View>\n    <View {cell}>\n      <Header value="Brush" size="6"/>\n'
-            f'      <BrushLabels name="brush" toName="image">{labels}\n      </BrushLabels>\n    </View>\n  </View>\n'
+    tools = "".join(f'\n    <View {cell}>\n      <Header value="{title}" size="6"/>\n'
+                    f'      <{tag} name="{name}" toName="image" {settings}>{labels}\n      </{tag}>\n    </View>'
+                    for title, tag, name, settings in TOOLS)
+    return (f'<View>\n  <View {row}>{tools}\n  </View>\n'
             '  <Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="false"/>\n</View>\n')
 
 
@@ -148,11 +155,11 @@ def segmentation_of(result: Mapping[str, Any]) -> tuple[str, Any] | None:
     height, width = int(result["original_height"]), int(result["original_width"])
     if kind == "brushlabels":
         return labels[0], encode_rle(brush_mask(value["rle"], (height, width)))
-    points = np.array(value["points"] if kind == "polygonlabels" else _corners(value, height / width))
+    points = np.array(value["points"] if kind == "polygonlabels" else corners_in_percent(value, height / width))
     return labels[0], [(points * (width, height) / 100).round(2).ravel().tolist()]
 
 
-def _corners(value: Mapping[str, Any], ratio: float) -> np.ndarray:
+def corners_in_percent(value: Mapping[str, Any], ratio: float) -> np.ndarray:
     """Corners of a rectangle in percent; it is turned clockwise around its upper left one, in pixels of equal sides."""
     angle = np.deg2rad(value.get("rotation", 0.0))
     sides = np.array([[0, 0], [value["width"], 0], [value["width"], value["height"]], [0, value["height"]]], float)

@@ -100,6 +100,7 @@ def _arguments(command: argparse.ArgumentParser, verb: str) -> None:
         command.add_argument("--model", default="model", help="name and version to show")
     if verb in ("new", "assist"):
         command.add_argument("--service", default="", help="address of a service that proposes regions")
+        command.add_argument("--clicks", default="", help="address of one that only answers clicks")
 
 
 def _annotator(options: argparse.Namespace) -> Annotator:
@@ -124,8 +125,8 @@ def new(annotator: Annotator, options: argparse.Namespace) -> None:
     folder = new_folder(options.datasets, options.name)
     address = annotator.create(options.name, labels)
     keep_labels(folder, labels)
-    if options.service:
-        annotator.assist(options.name, options.service)
+    if options.service or options.clicks:
+        annotator.assist(options.name, options.service or options.clicks, proposes=bool(options.service))
     found = annotator.scan(options.name) if photographs_of(folder) else 0
     print(f"{options.name}: {', '.join(labels)}; {counted(found, 'photograph')} → {address}")
     if not found:
@@ -218,10 +219,11 @@ def propose(annotator: Annotator, options: argparse.Namespace) -> None:
 
 def assist(annotator: Annotator, options: argparse.Namespace) -> None:
     """Let a service propose regions when a photograph is opened. annotator.sh gives --service itself."""
-    if not options.service:
+    if not options.service and not options.clicks:
         raise AnnotatorError("no service is named", "the address of a service", "--service http://127.0.0.1:8892")
-    annotator.assist(options.name, options.service)
-    print(f"{options.name}: {options.service} proposes regions")
+    annotator.assist(options.name, options.service or options.clicks, proposes=bool(options.service))
+    print(f"{options.name}: " + (f"{options.service} proposes regions" if options.service else
+                                 f"{options.clicks} answers clicks"))
 
 
 def _shown(path: Path) -> Path:

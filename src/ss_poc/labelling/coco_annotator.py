@@ -103,8 +103,8 @@ class CocoAnnotator:
         """See Annotator. coco-annotator has no proposals: they are loaded as regions, to be corrected."""
         return self.load(name, images)
 
-    def assist(self, name: str, service: str) -> None:
-        """See Annotator. The browser asks the service, which must allow that (SS_POC_CORS)."""
+    def assist(self, name: str, service: str, proposes: bool = True) -> None:
+        """See Annotator. It has no clicks. The browser asks the service, which must allow that (SS_POC_CORS)."""
         dataset, url = self._dataset(name), f"{service.rstrip('/')}/predict"
         self.api.call("POST", f"/api/dataset/{dataset['id']}", json={
             "categories": self._labels(dataset), "annotate_url": url})

@@ -24,6 +24,8 @@ from .model import Image, Labels, Region, not_made
 
 __all__ = ["LabelStudio"]
 
+# Of our service in the settings of a project.
+TITLE = "SS-PoC"
 SHOWN_PATTERN = r"(?i)^[^.].*\.(" + "|".join(suffix.lstrip(".") for suffix in SHOWN) + ")$"
 
 
@@ -106,16 +108,20 @@ class LabelStudio:
             proposed += 1
         return proposed
 
-    def assist(self, name: str, service: str) -> None:
-        """See Annotator."""
+    def assist(self, name: str, service: str, proposes: bool = True) -> None:
+        """See Annotator. A project has one service: a new one takes the place of the one before."""
         project, url = self._project(name), f"{service.rstrip('/')}/label-studio"
-        if all(item.url.rstrip("/") != url for item in self.api.ml.list(project=project.id)):
-            self.api.ml.create(project=project.id, url=url, title="SS-PoC", is_interactive=False)
+        known = [item for item in self.api.ml.list(project=project.id) if item.title == TITLE]
+        if known:
+            self.api.ml.update(known[0].id, url=url, project=project.id, title=TITLE, is_interactive=True)
+        else:
+            self.api.ml.create(project=project.id, url=url, title=TITLE, is_interactive=True)
         # Label Studio would send every label to the service, which has no use for labels.
         for item in self.api.webhooks.list(project=project.id):
             if item.url == f"{url}/webhook":
                 self.api.webhooks.delete(item.id)
-        self.api.projects.update(project.id, evaluate_predictions_automatically=True, show_collab_predictions=True)
+        self.api.projects.update(project.id, evaluate_predictions_automatically=proposes,
+                                 show_collab_predictions=True)
 
     def _with_results(self, name: str, images: Sequence[Image]
                       ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:

@@ -30,8 +30,8 @@ class Annotator(Protocol):
     def propose(self, name: str, images: Sequence[Image], model: str) -> int:
         """Show regions of a model (its name and version) as proposals; return the number of photographs with some."""
 
-    def assist(self, name: str, service: str) -> None:
-        """Let the service at this address propose regions when a photograph is opened."""
+    def assist(self, name: str, service: str, proposes: bool = True) -> None:
+        """Let the service at this address answer clicks and, if it proposes, mark regions on what is opened."""
 
 
 def not_made(tool: str, kind: str, name: str) -> AnnotatorError:

@@ -27,7 +27,7 @@ from .model_card import write_card
 __all__ = ["deploy", "main"]
 
 # What a served model runs on; `ss_poc.keras_segment` is what the supervisor starts.
-PACKAGES = ("core", "formats", "inference", "measuring", "serving")
+PACKAGES = ("clicks", "core", "formats", "inference", "measuring", "serving")
 REQUIREMENTS = Path(__file__).parent / "requirements-serve.lock"
 
 

@@ -10,20 +10,23 @@ from ..core.deployed import SERVICE
 from ..core.errors import SegmentError
 from .middleware import Guard, Origins, error_response
 from .openapi import DESCRIPTION
-from .routes import label_studio, metrics, model, pages, predict
+from .routes import clicks, label_studio, metrics, model, pages, predict
 from .state import ServiceState, note_of
 
 __all__ = ["application"]
 
 
 def application(state: ServiceState) -> FastAPI:
-    """Build the web application; `state.served` must be set before the first request."""
+    """Build the web application; `state.served` must be set before the first request. Without a model: clicks alone."""
     app = FastAPI(title=SERVICE, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.service = state
     app.add_exception_handler(SegmentError, _refuse)
     app.add_middleware(Guard, token=state.config.api_token, life=state.life)
     app.add_middleware(Origins, origins=state.config.cors)
-    for subject in (predict, model, label_studio, metrics, pages):  # their order in /openapi.json
+    if state.without_model:
+        app.include_router(label_studio.router)
+        return app
+    for subject in (predict, clicks, model, label_studio, metrics, pages):  # their order in /openapi.json
         app.include_router(subject.router)
     app.mount("/page", StaticFiles(directory=pages.PAGE))
     app.mount("/docs-files", StaticFiles(directory=pages.SWAGGER))

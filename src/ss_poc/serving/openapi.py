@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BATCH", "DESCRIPTION", "LABEL_STUDIO_PREDICT", "LABEL_STUDIO_SETUP", "PREDICT"]
+__all__ = ["BATCH", "CLICK", "DESCRIPTION", "LABEL", "LABEL_STUDIO_PREDICT", "LABEL_STUDIO_SETUP", "PREDICT"]
 
 DESCRIPTION = "Finds in photographs what the model was trained to find."
 
@@ -122,3 +122,24 @@ LABEL_STUDIO_PREDICT = _label_studio(
     tasks={"type": "array", "description": "at most SS_POC_MAX_IMAGES", "items": {
         "type": "object", "required": ["data"], "properties": {"data": {"type": "object"}}}},
     label_config={"type": "string", "description": "the labelling interface"})
+CLICK: dict[str, Any] = {
+    "summary": "Find the region that clicks or a box mean, of whatever kind",
+    "requestBody": _form({"type": "object", "required": ["image"], "properties": {"image": FILE}}),
+    "parameters": [
+        {"name": "clicks", "in": "query", "required": False, "schema": TEXT,
+         "description": "x,y in pixels, or x,y,0 for what does not belong to the region; with ; between"},
+        {"name": "box", "in": "query", "required": False, "schema": TEXT, "description": "left,top,right,bottom"}],
+    "responses": {"200": {"description": "the region", "content": {"application/json": {"schema": {
+        "type": "object", "required": ["rle", "polygons", "area", "score", "milliseconds"], "properties": {
+            "rle": RLE, "polygons": {"type": "array", "items": {"type": "array", "items": NUMBER}},
+            "area": {"type": "integer"}, "score": NUMBER, "milliseconds": NUMBER}}}}}, **REFUSALS},
+}
+LABEL: dict[str, Any] = {
+    "summary": "Keep a photograph with its regions, for labelling and training",
+    "requestBody": _form({"type": "object", "required": ["image", "regions"], "properties": {
+        "image": FILE, "regions": {"type": "string", "format": "binary", "description":
+                                   "json: a list of regions with label, color and segmentation (COCO)"}}}),
+    "responses": {"200": {"description": "where it is kept", "content": {"application/json": {"schema": {
+        "type": "object", "required": ["file", "labels", "photographs"], "properties": {
+            "file": TEXT, "labels": TEXT, "photographs": {"type": "integer"}}}}}}, **REFUSALS},
+}

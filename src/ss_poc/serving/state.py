@@ -12,9 +12,11 @@ from starlette.requests import Request
 
 from ..core.config import ServeConfig
 from ..core.errors import ServiceError
-from ..core.images import OpenedImage, open_image
+from ..core.images import PLAIN, OpenedImage, open_image
+from ..core.levels import Levels
 from .admission import Gate
-from .memory import MOST_PIXELS, bytes_of_bodies, check_shape
+from .clicking import Clicking
+from .memory import LARGE, MOST_PIXELS, bytes_of_bodies, check_shape
 from .served import Served
 
 __all__ = ["Life", "RequestNote", "ServiceState", "note_of", "state_of"]
@@ -81,19 +83,24 @@ class ServiceState:
         gate: how many requests may be inside at once.
         life: ready, draining or replaced.
         large: held while a large image is worked on, so that there is one at a time.
+        clicking: what answers clicks.
         served: the model; None until it is loaded.
+        without_model: whether there is none: the service answers clicks alone.
     """
 
     config: ServeConfig
     gate: Gate
+    clicking: Clicking
     life: Life = field(default_factory=Life)
     large: threading.Lock = field(default_factory=threading.Lock)
     served: Served | None = None
+    without_model: bool = False
 
     @classmethod
     def of(cls, config: ServeConfig) -> ServiceState:
         """State of a service that has no model yet."""
-        return cls(config, Gate(config.concurrency, config.engine_threads + 1, bytes_of_bodies(config)))
+        gate = Gate(config.concurrency, config.engine_threads + 1, bytes_of_bodies(config))
+        return cls(config, gate, Clicking(config.engine_threads))
 
     @property
     def max_pixels(self) -> int:
@@ -110,10 +117,24 @@ class ServiceState:
         check_shape(opened.size_hw, self.model.predictor.spec, self.max_pixels)
         return opened
 
+    def open_to_click(self, data: bytes) -> OpenedImage:
+        """Read the header of an image file that is clicked on, whatever the model takes.
+
+        Raises:
+            ImageError: as `open`.
+        """
+        return open_image(data, self.max_pixels)
+
+    @property
+    def levels(self) -> Levels:
+        """What becomes black and white of an image with more than 8 bits."""
+        return self.served.predictor.spec.levels if self.served else PLAIN
+
     @contextmanager
     def turn_for(self, size_hw: tuple[int, int]) -> Iterator[None]:
         """Wait, where an image of (height, width) is large, until no other large one is worked on."""
-        with self.large if size_hw[0] * size_hw[1] > self.model.room.large else nullcontext():
+        most = self.served.room.large if self.served else LARGE
+        with self.large if size_hw[0] * size_hw[1] > most else nullcontext():
             yield
 
     @property

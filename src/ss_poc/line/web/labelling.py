@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ...core.coco import coco_annotation, coco_categories
+from ...core.coco import coco_annotation, with_categories
 from ...core.errors import DataError, ImageError, RequestError
 from ...core.files import atomic_path, read_json, write_json
 from ...core.images import decode_image, encode_image, header, resize_image
@@ -80,7 +79,7 @@ class Labelling:
         kept = {image["id"] for image in images}
         annotations = [item for item in known["annotations"] if item["image_id"] in kept]
         labels, colors = part.regions.get("labels", []), part.regions.get("colors", [])
-        categories = _with(known["categories"], labels, colors)
+        categories = with_categories(known["categories"], labels, colors)
         numbers = {category["name"]: category["id"] for category in categories}
         number = max(kept, default=0) + 1
         images.append({"id": number, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
@@ -111,12 +110,3 @@ def _masks(part: Part, size_hw: tuple[int, int]) -> list[np.ndarray]:
         return [np.zeros(size_hw, bool) for _ in part.regions.get("labels", [])]
     return [mask if mask.shape == size_hw else resize_image(mask.astype(np.uint8) * 255, size_hw) > 127
             for mask in masks]
-
-
-def _with(categories: list[dict[str, Any]], labels: list[str], colors: list[str]) -> list[dict[str, Any]]:
-    """Categories with those added that are not there yet."""
-    known = {category["name"] for category in categories}
-    new = [(label, color) for label, color in zip(labels, colors, strict=True) if label not in known]
-    first = max((category["id"] for category in categories), default=0) + 1
-    return categories + coco_categories(range(first, first + len(new)), [label for label, _ in new],
-                                        [color for _, color in new])

@@ -27,6 +27,7 @@ async function start() {
   takeDrops();
   $("#picture").addEventListener("pointermove", hint);
   $("#picture").addEventListener("pointerleave", () => { $("#hint").hidden = true; });
+  document.addEventListener("draws", draw);
   try {
     state.info = await (await ask("info")).json();
     showAll();
@@ -57,6 +58,8 @@ function complain(error) {
 }
 
 async function look(file) {
+  // Whoever has work on the photograph that is shown may keep it.
+  if (!document.dispatchEvent(new Event("leave", { cancelable: true }))) return;
   $("#error").hidden = true;
   $("#busy").hidden = false;
   const started = performance.now();
@@ -70,6 +73,7 @@ async function look(file) {
     Object.assign(state, { file, answer, maps, own: answer.rle.map((rle) => bytes(rle, w, h)), threshold: null,
       photo: await photograph(file, w, h), scale: (width * height) / (w * h) });
     show(w, h);
+    document.dispatchEvent(new CustomEvent("photograph", { detail: { file, answer } }));
   } catch (error) {
     complain(error);
   } finally {
@@ -113,6 +117,13 @@ function draw() {
   $("#opacity-value").textContent = `${$("#opacity").value} %`;
   $("#threshold-value").textContent = state.threshold === null ? word("own") : state.threshold.toFixed(2);
   if (!state.answer) return;
+  // Who labels the photograph looks at it without what the model found, but for the heat map if it is wanted.
+  const plain = $("#stage").classList.contains("clicking") && !$("#heat").checked;
+  $("#picture").getContext("2d").putImageData(plain ? state.photo : painted(), 0, 0);
+}
+
+/** The photograph with what the model found. */
+function painted() {
   const { width, height } = state.photo;
   const layers = state.answer.labels.map((_, channel) => ({ mask: state.masks[channel], rgb: rgbOf(state.answer.colors[channel]), channel }))
     .filter(({ channel }) => !state.hidden.has(channel));
@@ -120,7 +131,7 @@ function draw() {
   const opacity = Number($("#opacity").value) / 100;
   if ($("#heat").checked) paintHeat(image.data, layers.map(({ channel }) => state.maps[channel]), opacity);
   else paint(image.data, width, height, layers, opacity);
-  $("#picture").getContext("2d").putImageData(image, 0, 0);
+  return image;
 }
 
 function showAll() {
@@ -232,8 +243,9 @@ async function showSamples() {
 function hint(event) {
   const box = event.target.getBoundingClientRect();
   const { width, height } = state.photo;
-  const x = Math.min(width - 1, Math.floor(((event.clientX - box.left) / box.width) * width));
-  const y = Math.min(height - 1, Math.floor(((event.clientY - box.top) / box.height) * height));
+  // A pressed pointer is heard of outside of the picture too.
+  const pixel = (part, count) => Math.min(count - 1, Math.max(0, Math.floor(part * count)));
+  const [x, y] = [pixel((event.clientX - box.left) / box.width, width), pixel((event.clientY - box.top) / box.height, height)];
   const at = y * width + x;
   const found = state.answer.labels.map((label, channel) => ({ label, channel, score: state.maps[channel][at] / 255, on: state.masks[channel][at] }))
     .filter(({ on, channel }) => on && !state.hidden.has(channel)).sort((a, b) => b.score - a.score);
@@ -254,12 +266,16 @@ function hint(event) {
 async function download(kind) {
   const stem = (state.file.name || "image").replace(/\.[^.]*$/, "");
   const query = state.threshold === null ? "" : `&threshold=${state.threshold}`;
-  if (kind === "overlay") return save(await new Promise((resolve) => $("#picture").toBlob(resolve)), `${stem}_overlay.png`);
+  if (kind === "overlay") {
+    const canvas = new OffscreenCanvas(state.photo.width, state.photo.height);
+    canvas.getContext("2d").putImageData(painted(), 0, 0);
+    return save(await canvas.convertToBlob(), `${stem}_overlay.png`);
+  }
   const answer = await predict(state.file, `?format=${kind}${query}`);
   return save(await answer.blob(), kind === "mask" ? `${stem}_mask.png` : `${stem}_coco.json`);
 }
 
-function save(blob, name) {
+export function save(blob, name) {
   const link = element("a", "", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);

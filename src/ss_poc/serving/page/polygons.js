@@ -12,6 +12,8 @@ function start() {
   $("#draw-undo").addEventListener("click", undo);
   $("#draw-copy").addEventListener("click", copy);
   $("#outlines").addEventListener("click", addCorner);
+  // One way to draw on the photograph at a time.
+  document.addEventListener("draws", ({ detail }) => { if (detail === "clicks" && state.drawing) begin(state.polygons.at(-1).kind); });
   new ResizeObserver(show).observe($("#picture"));
   new ResizeObserver(show).observe($("#stage"));
 }
@@ -22,7 +24,11 @@ function begin(kind) {
   const ends = state.drawing && last.kind === kind;
   if (last && last.corners.length < 3) state.polygons.pop();
   state.drawing = !ends;
-  if (state.drawing) state.polygons.push({ kind, corners: [] });
+  if (state.drawing) {
+    state.polygons.push({ kind, corners: [] });
+    document.dispatchEvent(new CustomEvent("draws", { detail: "polygons" }));
+    $("#stage").scrollIntoView({ block: "nearest" }); // the buttons are below it
+  }
   show();
 }
 

@@ -33,9 +33,13 @@ export async function ask(path, options = {}) {
   throw new Error(lines.filter(Boolean).join("\n"));
 }
 
-/** Ask about an image file. */
-export function predict(file, query = "") {
-  const form = new FormData();
-  form.append("image", file, file.name || "image.jpg");
-  return ask(`predict${query}`, { method: "POST", body: form });
+/** Ask about an image file; `more` is sent beside it as json, by the names of the fields. */
+export function post(path, file, more = {}) {
+  const body = new FormData();
+  body.append("image", file, file.name || "image.jpg");
+  for (const [name, value] of Object.entries(more)) body.append(name, new Blob([JSON.stringify(value)], { type: "application/json" }), `${name}.json`);
+  return ask(path, { method: "POST", body });
 }
+
+/** Ask what the model finds in an image file. */
+export const predict = (file, query = "") => post(`predict${query}`, file);

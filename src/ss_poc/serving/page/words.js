@@ -17,6 +17,14 @@ const WORDS = {
     "drift-same": "as in training", "drift-shifted": "looks different", seen: "seen", expected_bars: "training",
     regions: "Region of a part", "regions-note": "For part rules (rules.yaml, or rules: of line.yaml): choose, then click the corners on the photograph.",
     "draw-region": "Region", "draw-ignore": "Ignore", undo: "Undo", copy: "Copy yaml", copied: "Copied",
+    clicking: "Label by clicking", "clicking-note": "Where the model is wrong, make a label of it: click on a region, and it is outlined. More clicks add to it, "
+      + "right click or Alt + click takes away, dragging draws a box. Enter adds the region to the list, Escape gives it up.",
+    "click-start": "Start labelling", "click-stop": "Stop labelling", "click-found": "Begin with what the model found", label: "Label", other: "other…",
+    "not-this": "− not this", "give-up": "Give up", "add-region": "Add region", "click-name": "new label", remove: "Remove",
+    "click-none": "No region yet. Added to the data set like this, the photograph is an example of nothing found.",
+    "click-first": "First click on what belongs to the region.", "click-nothing": "Nothing was found there. Click elsewhere, or drag a box around it.",
+    "click-unnamed": "Give the new label a name.", "to-data-set": "Add to the data set", "click-sent": "Kept in {labels}. Labelled photographs there: {n}. To train with them:",
+    "click-lose": "The labels of this photograph were neither added to the data set nor downloaded. Lose them?",
     brightness: "Brightness", contrast: "Contrast", sharpness: "Sharpness", highest_score: "Highest score",
     confidence: "Confidence", back: "Back", "drift-note": "The last photographs received: {n}. A bar is the fraction of "
       + "photographs in a tenth of the training range. Population stability index (PSI): up to 0.1 is noise, above 0.25 "
@@ -39,6 +47,14 @@ const WORDS = {
     "drift-same": "학습 때와 같음", "drift-shifted": "달라졌음", seen: "최근", expected_bars: "학습",
     regions: "부품의 영역", "regions-note": "부품 규칙(rules.yaml 또는 line.yaml의 rules:)에 씁니다. 종류를 고른 뒤 사진에서 꼭짓점을 누르세요.",
     "draw-region": "검사 영역", "draw-ignore": "무시할 영역", undo: "되돌리기", copy: "yaml 복사", copied: "복사했습니다",
+    clicking: "클릭으로 라벨링", "clicking-note": "모델이 틀린 곳을 라벨로 바꿉니다. 영역을 클릭하면 윤곽이 그려집니다. 더 클릭하면 넓어지고, "
+      + "오른쪽 클릭이나 Alt + 클릭으로 빼며, 끌면 상자를 그립니다. Enter는 영역을 목록에 넣고 Escape는 버립니다.",
+    "click-start": "라벨링 시작", "click-stop": "라벨링 끝내기", "click-found": "모델이 찾은 영역에서 시작", label: "라벨", other: "기타…",
+    "not-this": "− 빼기", "give-up": "버리기", "add-region": "영역 추가", "click-name": "새 라벨", remove: "삭제",
+    "click-none": "아직 영역이 없습니다. 이대로 데이터 세트에 넣으면 이상이 없는 사진의 예가 됩니다.",
+    "click-first": "먼저 영역에 속하는 곳을 클릭하세요.", "click-nothing": "그곳에서 찾은 것이 없습니다. 다른 곳을 클릭하거나 상자를 그리세요.",
+    "click-unnamed": "새 라벨의 이름을 적으세요.", "to-data-set": "데이터 세트에 추가", "click-sent": "{labels}에 저장했습니다. 그곳의 라벨링된 사진: {n}장. 학습에 쓰려면:",
+    "click-lose": "이 사진의 라벨을 데이터 세트에 추가하거나 내려받지 않았습니다. 버릴까요?",
     brightness: "밝기", contrast: "대비", sharpness: "선명도", highest_score: "최고 점수",
     confidence: "확신도", back: "돌아가기", "drift-note": "최근에 받은 사진 {n}장입니다. 막대는 학습 범위의 10분의 1 구간마다 "
       + "들어간 사진의 비율입니다. 모집단 안정성 지수(PSI): 0.1까지는 우연, 0.25를 넘으면 조명, 렌즈, 카메라, 제품 가운데 무언가 바뀐 것입니다.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,14 +13,18 @@ from fastapi.responses import Response
 from ...core.bit_depth import range_warnings
 from ...core.deployed import SERVICE
 from ...core.errors import RequestError
-from ...formats.label_studio import controls
+from ...formats.label_studio import Control, controls
 from ..answers import json_response
 from ..label_studio import load_image, regions
+from ..label_studio_clicks import label_of, pointed_at, region_results, smart_results
 from ..openapi import LABEL_STUDIO_PREDICT, LABEL_STUDIO_SETUP
 from ..state import RequestNote, ServiceState, note_of, state_of
 from ..uploads import read_body
 
 __all__ = ["router"]
+
+# What stands for a model's version where there is none.
+CLICKS = "clicks"
 
 router = APIRouter(prefix="/label-studio")
 
@@ -40,7 +44,7 @@ async def ls_setup(request: Request) -> Response:
 
 @router.post("/predict", openapi_extra=LABEL_STUDIO_PREDICT, response_class=Response)
 async def ls_predict(request: Request) -> Response:
-    """Propose regions for Label Studio's tasks."""
+    """Propose regions for Label Studio's tasks, or answer the clicks of its smart tools."""
     state = state_of(request)
     state.gate.check()
     with state.gate.holding() as count:  # the images may be in the body, and stay in memory until the last is done
@@ -57,7 +61,9 @@ async def _propose_each(request: Request, body: dict[str, Any]) -> Response:
     if len(tasks) > state.config.max_images:
         raise RequestError(f"the request has {len(tasks)} tasks", f"at most {state.config.max_images}",
                            "ask for fewer at once, or raise SS_POC_MAX_IMAGES", status=413)
-    results = [await state.gate.run(functools.partial(_propose, state, note, task["data"], interface),
+    pointed = smart_results(body)
+    work = _propose if pointed is None else functools.partial(_answer_clicks, pointed)
+    results = [await state.gate.run(functools.partial(work, state, note, task["data"], interface),
                                     state.config.timeout) for task in tasks]
     return json_response({"results": results, "model_version": _version(state)})
 
@@ -68,25 +74,54 @@ async def ls_health(request: Request) -> dict[str, str]:
     return {"status": "UP", "model_class": SERVICE}
 
 
-def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any], interface: str) -> dict[str, Any]:
-    """Regions for one task; runs in a thread."""
+def _propose(state: ServiceState, note: RequestNote, data: dict[str, Any],
+             interface: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """Regions for one task; runs in a thread. Without a model no proposal, where an empty one would be shown."""
+    if state.without_model:
+        return []
     offered = controls(interface)
-    reference = data.get(offered[0].value)
-    if not isinstance(reference, str):
-        raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
     predictor = state.model.predictor
     with state.gate.holding() as count:
-        opened = state.open(load_image(reference, state.config, count))
+        opened = state.open(load_image(_reference(data, offered), state.config, count))
         with state.turn_for(opened.size_hw):
             prediction = predictor.predict(opened.decode(levels=predictor.spec.levels))
             note.warn(range_warnings(opened.values, predictor.spec.levels))
             found = regions(prediction, offered)
     note.labels = prediction.verdict["labels"]
+    return _told(found, state)
+
+
+def _answer_clicks(pointed: Sequence[Mapping[str, Any]], state: ServiceState, note: RequestNote, data: dict[str, Any],
+                   interface: str) -> dict[str, Any]:
+    """The region that somebody pointed at on one task; runs in a thread. Nothing where nothing was pointed at."""
+    offered, label = controls(interface), label_of(pointed)
+    if label is None:
+        return _told([], state)
+    with state.gate.holding() as count:
+        content = load_image(_reference(data, offered), state.config, count)
+        opened = state.open_to_click(content)
+        with state.turn_for(opened.size_hw):
+            region = state.clicking.answer(content, opened, functools.partial(pointed_at, pointed), state.levels)
+            found = region_results(region, label, offered) if region else []
+    note.labels = [label] if found else []
+    return _told(found, state)
+
+
+def _reference(data: dict[str, Any], offered: Sequence[Control]) -> str:
+    reference = data.get(offered[0].value)
+    if not isinstance(reference, str):
+        raise RequestError(f"the task has no image {offered[0].value!r}", "an address in the task's data")
+    return reference
+
+
+def _told(found: list[dict[str, Any]], state: ServiceState) -> dict[str, Any]:
     return {"result": found, "score": max((item["score"] for item in found), default=0.0),
             "model_version": _version(state)}
 
 
 def _version(state: ServiceState) -> str:
+    if state.without_model:
+        return CLICKS
     spec = state.model.predictor.spec
     return f"{spec.name} {spec.version}"
 

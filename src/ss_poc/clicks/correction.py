@@ -1,0 +1,57 @@
+"""What a corrected place says of others: those near it that the network was as sure of were wrong, too.
+
+The network follows a click closely, a few pixels around it. This carries the correction on: a step of kernel regression
+on the logits of the answer before, whose one sample is the click.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .guidance import Click
+
+__all__ = ["carried_on"]
+
+# Chosen on drawn surfaces and the demo: how much of the error is carried on, and how similar logits of a place must be.
+GAIN, ALIKE = 0.7, 2.0
+# What a click's own logit should be at least; logits farther from 0 than the most say no more.
+SURE, MOST = 0.5, 6.0
+# Reach in pixels of the network: as far as the nearest other click, within these; the middle one where there is none.
+REACH = (16.0, 48.0, 200.0)
+
+
+def carried_on(probability: np.ndarray, before: np.ndarray, click: Click, others: Sequence[Click]) -> np.ndarray:
+    """Carry a correction on to places like the one clicked on.
+
+    Args:
+        probability: (h, w) float32, the network's answer to all clicks.
+        before: (h, w) float32, the answer that `click` corrects.
+        click: the last one, in pixels of these maps, within them.
+        others: all before it.
+
+    Returns:
+        (h, w) float32, 0..1; `probability` itself where `before` was right about the click.
+    """
+    height, width = before.shape
+    logits, x, y = _logits(before), min(int(click.x), width - 1), min(int(click.y), height - 1)
+    sign = 1.0 if click.positive else -1.0
+    error = sign * SURE - float(logits[y, x])
+    if sign * error <= 0:
+        return probability
+    away = min((float(np.hypot(other.x - click.x, other.y - click.y)) for other in others), default=REACH[1])
+    reach = float(np.clip(away, REACH[0], REACH[2]))
+    across = np.exp(-0.5 * ((np.arange(width, dtype=np.float32) - x) / reach) ** 2)
+    down = np.exp(-0.5 * ((np.arange(height, dtype=np.float32) - y) / reach) ** 2)
+    alike = np.exp(-0.5 * ((logits - logits[y, x]) / ALIKE) ** 2)
+    moved = _logits(probability) + GAIN * error * alike * down[:, None] * across[None]
+    found: np.ndarray = (1 / (1 + np.exp(-moved))).astype(np.float32)
+    return found
+
+
+def _logits(probability: np.ndarray) -> np.ndarray:
+    least = 1 / (1 + np.exp(MOST))
+    kept = np.clip(probability, least, 1 - least)
+    found: np.ndarray = np.log(kept / (1 - kept))
+    return found
