@@ -1,6 +1,6 @@
 """Make the click network in the package: draw surfaces, click on their regions, learn what was meant.
 
-    python -m ss_poc.pretrain_clicks --budget 2h
+    python -m ss_poc.pretrain_clicks --budget 90m
     python -m ss_poc.pretrain_clicks --budget 10m --work /tmp/clicks --out /tmp/clicks/weights
 
 A training that was interrupted goes on where it was.
@@ -28,7 +28,7 @@ class PretrainClicksConfig:
     """Settings of `python -m ss_poc.pretrain_clicks`."""
 
     encoder: str = setting("compact16", "which network", choices=("compact16", "compact24", "compact32"))
-    budget: str = setting("2h", "time to train in, without that to draw in")
+    budget: str = setting("90m", "time to train in, without that to draw in")
     images: int = setting(5000, "number of surfaces to draw", least=2 * FILE_PICTURES, most=99_999)
     seed: int = setting(0, "what surfaces and clicks follow from", least=0)
     work: str = setting("result", "folder for surfaces, log and state")
