@@ -2,7 +2,11 @@
 # What answers clicks in Label Studio while no model is served. Sourced by annotator_studio.sh.
 clicks_port=${CLICKS_PORT:-8894} clicks=http://127.0.0.1:${CLICKS_PORT:-8894}
 
-clicks_answered() { curl -sf -m 2 -o /dev/null "$clicks/label-studio/health"; }
+# By ours: another project's does not know the photographs of this one.
+clicks_answered() {
+    [ -s "$state/clicks.pid" ] && kill -0 "$(cat "$state/clicks.pid")" 2>/dev/null &&
+        curl -sf -m 2 -o /dev/null "$clicks/label-studio/health"
+}
 
 # It begins beside Label Studio; where it cannot, people label without it.
 clicks_up() {

@@ -24,7 +24,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder, self.photos = folder, folder / "coco-annotator/datasets/photos"
         self.environment = {**os.environ, "ANNOTATOR": "label-studio", "ANNOTATOR_PORT": str(free_port()),
-                            "PORT": str(free_port()), "MODE": "native"}
+                            "PORT": str(free_port()), "MODE": "native", "CLICKS_PORT": str(free_port())}
         self.environment["SERVICE"] = f"http://127.0.0.1:{self.environment['PORT']}"
         self.address = f"http://127.0.0.1:{self.environment['ANNOTATOR_PORT']}"
 

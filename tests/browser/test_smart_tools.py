@@ -21,7 +21,6 @@ import pytest
 from clones import clone_into
 from conftest import stage
 from label_studio_page import Canvas, Site, iou, logged_in
-from served import free_port
 
 from ss_poc.clicks.simulate import box_around, middle_of, next_click
 from ss_poc.core.images import PLAIN, open_image
@@ -67,7 +66,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, stained: list[Sample]) -> Ite
     """Label Studio with these photographs; no model anywhere."""
     folder = clone_into(tmp_path_factory.mktemp("site") / "ss poc", ".venv", ".venv-annotate")
     found = Site(folder)
-    found.environment["CLICKS_PORT"] = str(free_port())
     found.said = found.run("annotator.sh")
     found.run("annotator.sh", "new", "photos", "--labels", f"{LABEL},pit")
     for sample in stained:
