@@ -69,7 +69,7 @@ _main() {
     . scripts/labels.sh
     state=coco-annotator/.annotator service=${SERVICE:-http://127.0.0.1:8892} verb=${1:-start}
     port=${ANNOTATOR_PORT:-$(cat "$state/port" 2>/dev/null || say 8890)} # where it was started last
-    case ${1:-start} in
+    case $verb in
     -h | --help) usage; exit 0 ;;
     start | stop | status | logs | backup | restore | new | scan | export | import | propose | assist | changed) ;;
     *) wrong_call "unknown argument: $1" ;;

@@ -19,13 +19,7 @@ TEXT
 
 line_python() { PYTHONPATH=src .venv-line/bin/python -m ss_poc.line "$@"; }
 
-is_running() {
-    [ -s "$state/pid" ] || return 1
-    case $(tr '\0' ' ' <"/proc/$(cat "$state/pid")/cmdline" 2>/dev/null || ps -o args= -p "$(cat "$state/pid")" 2>/dev/null) in
-    *ss_poc.line*) return 0 ;;
-    *) return 1 ;;
-    esac
-}
+is_running() { runs_as "$state/pid" ss_poc.line; }
 
 start() {
     line_python check "$yaml"

@@ -3,13 +3,7 @@
 . scripts/assistant.sh
 annotate="$(pwd)/.venv-annotate/bin/python" home="$(pwd)/$state/label-studio"
 
-is_up() {
-    [ -s "$state/pid" ] || return 1
-    case $(tr '\0' ' ' <"/proc/$(cat "$state/pid")/cmdline" 2>/dev/null || ps -o args= -p "$(cat "$state/pid")" 2>/dev/null) in
-    *label-studio*) return 0 ;;
-    *) return 1 ;;
-    esac
-}
+is_up() { runs_as "$state/pid" label-studio; }
 
 # Nothing is sent anywhere: no analytics, no error reports, no look for newer versions. Its account comes from the environment,
 # where no list of processes shows it. HOST would be taken for the address in its links. The service that proposes is on this

@@ -3,10 +3,7 @@
 clicks_port=${CLICKS_PORT:-8894} clicks=http://127.0.0.1:${CLICKS_PORT:-8894}
 
 # By ours: another project's does not know the photographs of this one.
-clicks_answered() {
-    [ -s "$state/clicks.pid" ] && kill -0 "$(cat "$state/clicks.pid")" 2>/dev/null &&
-        curl -sf -m 2 -o /dev/null "$clicks/label-studio/health"
-}
+clicks_answered() { runs_as "$state/clicks.pid" ss_poc.assistant && curl -sf -m 2 -o /dev/null "$clicks/label-studio/health"; }
 
 # It begins beside Label Studio; where it cannot, people label without it.
 clicks_up() {
@@ -31,9 +28,6 @@ clicks_up() {
 }
 
 clicks_down() {
-    [ -s "$state/clicks.pid" ] || return 0
-    case $(tr '\0' ' ' <"/proc/$(cat "$state/clicks.pid")/cmdline" 2>/dev/null || ps -o args= -p "$(cat "$state/clicks.pid")" 2>/dev/null) in
-    *ss_poc.assistant*) end_group "$(cat "$state/clicks.pid")" 5 ;;
-    esac
+    if runs_as "$state/clicks.pid" ss_poc.assistant; then end_group "$(cat "$state/clicks.pid")" 5; fi
     rm -f "$state/clicks.pid"
 }

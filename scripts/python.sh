@@ -32,6 +32,15 @@ listen_on() {
     if [ -n "$2" ]; then say "$2"; else say "${old:-$3}"; fi
 }
 
+# runs_as FILE WORD: whether the process whose number is in FILE runs, by a command line that has WORD.
+runs_as() {
+    [ -s "$1" ] || return 1
+    case $(tr '\0' ' ' <"/proc/$(cat "$1")/cmdline" 2>/dev/null || ps -o args= -p "$(cat "$1")" 2>/dev/null) in
+    *"$2"*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
 # end_group PID SECONDS: ask a process to end, wait until its whole group is gone, and make it go after so many seconds.
 end_group() {
     kill -TERM "$1" && waited=0

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.platt import log_odds, sigmoid
 from .guidance import Click
 
 __all__ = ["carried_on"]
@@ -46,12 +47,9 @@ def carried_on(probability: np.ndarray, before: np.ndarray, click: Click, others
     down = np.exp(-0.5 * ((np.arange(height, dtype=np.float32) - y) / reach) ** 2)
     alike = np.exp(-0.5 * ((logits - logits[y, x]) / ALIKE) ** 2)
     moved = _logits(probability) + GAIN * error * alike * down[:, None] * across[None]
-    found: np.ndarray = (1 / (1 + np.exp(-moved))).astype(np.float32)
-    return found
+    return sigmoid(moved).astype(np.float32)
 
 
 def _logits(probability: np.ndarray) -> np.ndarray:
-    least = 1 / (1 + np.exp(MOST))
-    kept = np.clip(probability, least, 1 - least)
-    found: np.ndarray = np.log(kept / (1 - kept))
+    found: np.ndarray = np.clip(log_odds(probability), -MOST, MOST)
     return found

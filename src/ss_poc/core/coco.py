@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .masks import bounding_box, mask_to_polygons
 
-__all__ = ["coco_annotation", "coco_categories", "with_categories"]
+__all__ = ["coco_annotation", "coco_categories", "with_categories", "with_image"]
 
 
 def coco_annotation(mask_hw: np.ndarray, number: int, image_id: int, category_id: int, color: str) -> dict[str, Any]:
@@ -42,3 +42,26 @@ def with_categories(categories: list[dict[str, Any]], labels: Sequence[str],
     new = {label: color for label, color in zip(labels, colors, strict=True) if label not in known}
     first = max((category["id"] for category in categories), default=0) + 1
     return categories + coco_categories(range(first, first + len(new)), list(new), list(new.values()))
+
+
+def with_image(document: Mapping[str, Any], name: str, size_hw: Sequence[int], labels: Sequence[str],
+               colors: Sequence[str]) -> tuple[dict[str, Any], int, int]:
+    """Return a COCO document with an image anew: without its annotations of before, with the categories of new ones.
+
+    Args:
+        document: with `images`, `annotations` and `categories`; it stays as it is.
+        name: of the image's file.
+        size_hw: its height and width.
+        labels, colors: of the annotations that are to come.
+
+    Returns:
+        The document; the id of the image; the first id that is free for annotations.
+    """
+    images = [item for item in document["images"] if item["file_name"] != name]
+    kept = {item["id"] for item in images}
+    annotations = [item for item in document["annotations"] if item["image_id"] in kept]
+    number = max(kept, default=0) + 1
+    images.append({"id": number, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
+    found = {"images": images, "categories": with_categories(document["categories"], labels, colors),
+             "annotations": annotations}
+    return found, number, max((item["id"] for item in annotations), default=0) + 1

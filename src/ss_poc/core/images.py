@@ -23,8 +23,9 @@ from .jpeg import with_its_end
 from .levels import Levels
 from .masks import row_bands
 
-__all__ = ["FORMATS", "MAX_PIXELS", "PLAIN", "SUFFIXES", "UNREAD_SUFFIXES", "Glance", "OpenedImage", "decode_image",
-           "encode_image", "find_images", "header", "images_below", "open_image", "resize_image", "save_image", "turn"]
+__all__ = ["AS_IT_CAME", "FORMATS", "MAX_PIXELS", "PLAIN", "SUFFIXES", "UNREAD_SUFFIXES", "Glance", "OpenedImage",
+           "decode_image", "encode_image", "find_images", "header", "images_below", "open_image", "resize_image",
+           "save_image", "suffix_as_it_came", "turn"]
 
 # Pillow knows 43 formats, PostScript (through Ghostscript) among them: only photographs are let in.
 # MPO opens through JPEG's factory; naming it here makes Pillow raise KeyError for whatever is no JPEG.
@@ -35,6 +36,8 @@ UNREAD_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".
                    ".arw", ".raf", ".orf", ".rw2")
 MAX_PIXELS = 200_000_000
 PLAIN = Levels()
+# How files begin that every annotator shows, and their suffixes.
+AS_IT_CAME = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}
 
 # Pillow warns and fails at limits of its own; `header` checks ours before a pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -173,6 +176,17 @@ class OpenedImage:
             raise _damaged(error) from error
         finally:
             self._image.close()  # Pillow's own copy of the pixels goes with it
+
+
+def suffix_as_it_came(data: bytes, orientation: int, wide: bool = False) -> str:
+    """The suffix under which a file may be kept as it came; "" where annotators would not show it as it is seen here.
+
+    Args:
+        data: its content, of which the beginning tells the format.
+        orientation: EXIF orientation, 1 to 8.
+        wide: whether it has more than 8 bits a value.
+    """
+    return AS_IT_CAME.get(data[:3], "") if orientation == 1 and not wide else ""
 
 
 def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> OpenedImage:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.files import atomic_path, read_json, remove_leftovers, write_json
-from ..core.images import encode_image
+from ..core.images import encode_image, suffix_as_it_came
 from ..core.model_spec import ModelSpec
 from ..inference.predictor import Prediction, coco_document
 from .memory import LARGE
@@ -195,7 +195,7 @@ def _uncertainty(path: Path) -> float:
 
 def _stored(image: ReceivedImage) -> tuple[str, bytes]:
     """Suffix and content: the file as it came where annotators show it as we see it, else a PNG of it."""
-    suffix = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}.get(image.data[:3], "")
-    if suffix and image.orientation == 1 and not image.wide:
+    suffix = suffix_as_it_came(image.data, image.orientation, image.wide)
+    if suffix:
         return suffix, image.data
     return ".png", encode_image(image.rgb, ".png")

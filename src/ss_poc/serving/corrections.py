@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.coco import with_categories
+from ..core.coco import with_image
 from ..core.errors import RequestError, ServiceError
 from ..core.files import atomic_path, read_json, write_json
-from ..core.images import OpenedImage, encode_image
+from ..core.images import OpenedImage, encode_image, suffix_as_it_came
 from ..core.levels import Levels
 from ..formats.coco_rules import Problem
 from ..formats.labelled import outline
@@ -22,7 +22,6 @@ __all__ = ["Corrections", "LABELS_FILE", "LabelledRegion", "check_regions"]
 
 LABELS_FILE = "labels-page.json"
 MOST_REGIONS, LONGEST_LABEL = 2000, 100
-AS_IT_CAME = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}
 EXPECTED = '[{"label": "pit", "color": "#ff0000", "segmentation": polygons or RLE}, …]'
 
 
@@ -86,7 +85,7 @@ class Corrections:
             ServiceError: the folder cannot be written (507).
         """
         size_hw = opened.upright_hw
-        suffix = AS_IT_CAME.get(data[:3], "") if opened.orientation == 1 and not opened.wide else ""
+        suffix = suffix_as_it_came(data, opened.orientation, opened.wide)
         name = f"page-{hashlib.blake2b(data, digest_size=8).hexdigest()}{suffix or '.png'}"
         # Decoded whatever is written: a damaged file must not become a label.
         rgb = opened.decode(levels=levels)
@@ -107,20 +106,14 @@ class Corrections:
     def _note(self, name: str, size_hw: tuple[int, int], regions: Sequence[LabelledRegion]) -> int:
         path = self._folder / LABELS_FILE
         known = read_json(path) if path.is_file() else {"images": [], "annotations": [], "categories": []}
-        images = [item for item in known["images"] if item["file_name"] != name]
-        kept = {item["id"] for item in images}
-        annotations = [item for item in known["annotations"] if item["image_id"] in kept]
-        categories = with_categories(known["categories"], [item.label for item in regions],
-                                     [item.color for item in regions])
-        numbers = {item["name"]: item["id"] for item in categories}
-        number = max(kept, default=0) + 1
-        images.append({"id": number, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
-        first = max((item["id"] for item in annotations), default=0) + 1
-        annotations += [{"id": first + place, "image_id": number, "category_id": numbers[item.label],
-                         **outline(item.segmentation, size_hw), "iscrowd": 0, "isbbox": False, "color": item.color,
-                         "metadata": {}} for place, item in enumerate(regions)]
-        write_json(path, {"images": images, "categories": categories, "annotations": annotations})
-        return len(images)
+        found, number, first = with_image(known, name, size_hw, [item.label for item in regions],
+                                          [item.color for item in regions])
+        numbers = {item["name"]: item["id"] for item in found["categories"]}
+        found["annotations"] += [{"id": first + place, "image_id": number, "category_id": numbers[item.label],
+                                  **outline(item.segmentation, size_hw), "iscrowd": 0, "isbbox": False,
+                                  "color": item.color, "metadata": {}} for place, item in enumerate(regions)]
+        write_json(path, found)
+        return len(found["images"])
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

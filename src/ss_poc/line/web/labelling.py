@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.coco import coco_annotation, with_categories
+from ...core.coco import coco_annotation, with_image
 from ...core.errors import DataError, ImageError, RequestError
 from ...core.files import atomic_path, read_json, write_json
-from ...core.images import decode_image, encode_image, header, resize_image
+from ...core.images import AS_IT_CAME, decode_image, encode_image, header, resize_image, suffix_as_it_came
 from ...core.masks import decode_rle
 from ..parts import Part
 
 __all__ = ["Labelling"]
-
-PLAIN = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}
 
 
 class Labelling:
@@ -36,7 +34,7 @@ class Labelling:
 
     def sent(self, part: Part) -> str:
         """Name of a part's photograph in the folder; "" where it was not sent."""
-        for suffix in PLAIN.values():
+        for suffix in AS_IT_CAME.values():
             if (self._folder / self._name(part, suffix)).is_file():
                 return self._name(part, suffix)
         return ""
@@ -75,28 +73,22 @@ class Labelling:
         """Write the COCO document: what it said before, and the new photograph."""
         path = self._folder / f"proposals-{self._line}.json"
         known = read_json(path) if path.is_file() else {"images": [], "annotations": [], "categories": []}
-        images = [image for image in known["images"] if image["file_name"] != name]
-        kept = {image["id"] for image in images}
-        annotations = [item for item in known["annotations"] if item["image_id"] in kept]
         labels, colors = part.regions.get("labels", []), part.regions.get("colors", [])
-        categories = with_categories(known["categories"], labels, colors)
-        numbers = {category["name"]: category["id"] for category in categories}
-        number = max(kept, default=0) + 1
-        images.append({"id": number, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
-        first = max((item["id"] for item in annotations), default=0) + 1
+        document, number, first = with_image(known, name, size_hw, labels, colors)
+        numbers = {category["name"]: category["id"] for category in document["categories"]}
         found = [(label, color, mask) for label, color, mask in zip(labels, colors, _masks(part, size_hw), strict=True)
                  if mask.any()]
-        annotations += [coco_annotation(mask, first + index, number, numbers[label], color)
-                        for index, (label, color, mask) in enumerate(found)]
-        write_json(path, {"images": images, "categories": categories, "annotations": annotations})
+        document["annotations"] += [coco_annotation(mask, first + index, number, numbers[label], color)
+                                    for index, (label, color, mask) in enumerate(found)]
+        write_json(path, document)
 
 
 def _stored(path: Path) -> tuple[str, bytes, tuple[int, int]]:
     """Suffix, content and size: the file as it is where annotators show it as we see it, else a PNG of it."""
     data = path.read_bytes()
     size_hw, orientation = header(data)
-    if data[:3] in PLAIN and orientation == 1:
-        return PLAIN[data[:3]], data, size_hw
+    if suffix := suffix_as_it_came(data, orientation):
+        return suffix, data, size_hw
     image = decode_image(data)
     return ".png", encode_image(image, ".png"), image.shape[:2]
 
