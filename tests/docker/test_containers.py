@@ -59,8 +59,9 @@ def test_both_modes_write_the_same_files_and_the_same_run(project, trained, tmp_
 
     def names(of: Project) -> set[str]:
         # The best model's name holds its loss, events theirs the machine's; serving wheels are the same file elsewhere.
+        # The twin in int8 stays where it was measured to be faster, which a busy machine may say once and not twice.
         return {name.rsplit("/", 1)[0] + "/*" if name.endswith(".keras") or "events.out" in name else name
-                for name in of.files("result", "deploy") if ".server" not in name}
+                for name in of.files("result", "deploy") if ".server" not in name and "/model-int8." not in name}
 
     assert names(native) == names(project)
     runs = [json.loads((of.folder / "result/tiny/segment/v_1/run.json").read_text()) for of in (native, project)]
