@@ -1,27 +1,25 @@
 """Does labelling what the model asks for take fewer labels than labelling at random?
 
-    python benchmarks/active.py --img_path ../shared/data/magnetic_tile --budget 210s --output active.png
+    python benchmarks/active.py --img_path ../shared/data/magnetic_tile --budget 180s --output active.png
 
-Labels are hidden, then revealed a step at a time: train on what is revealed, going on from the model before, rank the
-rest, reveal the first; and the same at random. A fifth of the photographs is never trained on and judges every model:
-mean IoU over the classes, all pixels together, with the rules that the model's own search chose. The line to reach is
-95 % of what all labels give, trained once for as long as all rounds together.
+Labels are hidden, then revealed a step at a time: train on what is revealed as the default does, rank the rest, reveal
+the first; and the same at random, from the same first labels and their one model. A fifth of the photographs is never
+trained on and judges every model: mean IoU over the classes, all pixels together, with the rules that the model's own
+search chose. Each seed deals out judges and first labels anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from commands import trained
 from matplotlib.figure import Figure
 
-from ss_poc.core.config import parse_duration
+from ss_poc.core.files import read_json, write_json
 from ss_poc.core.run import RunPaths, find_json
 from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import Sample, load_coco
@@ -29,42 +27,45 @@ from ss_poc.data.split import split_samples
 from ss_poc.inference.predictor import Predictor
 from ss_poc.inference.ranking import choose, look
 
+HOW = ("ranked", "random")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--img_path", type=Path, required=True)
-    parser.add_argument("--budget", default="210s", help="of a round")
-    parser.add_argument("--first", type=int, default=60, help="labels to begin with, at random")
-    parser.add_argument("--step", type=int, default=60, help="labels revealed a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", default="180s", help="of a round")
+    parser.add_argument("--first", type=int, default=40, help="labels to begin with, at random")
+    parser.add_argument("--step", type=int, default=40, help="labels revealed a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--output", type=Path, default=Path("active.png"))
     options = parser.parse_args()
     folder = options.img_path.resolve()
     dataset = load_coco(find_json(folder), folder)
-    pool, judges = split_samples(dataset.samples, 0.2, options.seed)
-    held = dataset.samples_of(judges)
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Trial(folder, Path(scratch), held, len(dataset.labels))
-        whole = trial.run("all", pool, options.rounds * parse_duration(options.budget))[0]
-        print(f"{len(pool)} labels: IoU {whole:.3f}; 95 % of it: {0.95 * whole:.3f}", flush=True)
-        found = {how: loop(trial, pool, how, options) for how in ("ranked", "random")}
-    print("\n| labels | ranked | random |\n| ---: | ---: | ---: |")
-    for (count, ranked), (_, random) in zip(found["ranked"], found["random"], strict=True):
-        print(f"| {count} | {ranked:.3f} | {random:.3f} |")
-    for how, points in found.items():
-        reached = next((count for count, iou in points if iou >= 0.95 * whole), None)
-        print(f"{how}: {f'{reached} labels' if reached else 'never'} to 95 % of all {len(pool)} labels")
-    draw(found, whole, len(pool), options.output)
+    found: dict[str, list[list[float]]] = {how: [] for how in HOW}
+    for seed in options.seeds:
+        pool, judges = split_samples(dataset.samples, 0.2, seed)
+        order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(pool))]
+        with tempfile.TemporaryDirectory() as scratch:
+            trial = Trial(folder, Path(scratch), dataset.samples_of(judges), len(dataset.labels), options.budget, seed)
+            first = trial.run("first", order[:options.first])
+            for how in HOW:
+                found[how].append(loop(trial, order, how, first, options))
+    counts = [options.first + number * options.step for number in range(options.rounds)]
+    print("\n| labels | " + " | ".join(f"{how}, seed {seed}" for how in HOW for seed in options.seeds) + " |")
+    print("| ---: " * (1 + len(HOW) * len(options.seeds)) + "|")
+    for number, count in enumerate(counts):
+        print(f"| {count} | " + " | ".join(f"{points[number]:.3f}" for how in HOW for points in found[how]) + " |")
+    draw(found, counts, options.output)
 
 
-def loop(trial: Trial, pool: Sequence[str], how: str, options: argparse.Namespace) -> list[tuple[int, float]]:
-    """Labels and IoU of each round."""
-    order = [str(name) for name in np.random.default_rng(options.seed).permutation(sorted(pool))]
-    revealed, points, weights = order[:options.first], [], "none"
+def loop(trial: Trial, order: Sequence[str], how: str, first: tuple[float, Predictor], options: argparse.Namespace
+         ) -> list[float]:
+    """IoU after each round, from the model of the first labels on."""
+    (iou, predictor), revealed, points = first, list(order[:options.first]), []
     for number in range(options.rounds):
-        iou, predictor, weights = trial.run(f"{how}_{number}", revealed, parse_duration(options.budget), weights)
-        points.append((len(revealed), iou))
+        if number:
+            iou, predictor = trial.run(f"{how}_{number}", revealed)
+        points.append(iou)
         print(f"{how}: {len(revealed)} labels, IoU {iou:.3f}", flush=True)
         left = [name for name in order if name not in revealed]
         if how == "ranked":
@@ -72,49 +73,44 @@ def loop(trial: Trial, pool: Sequence[str], how: str, options: argparse.Namespac
             ranked = choose(look(paths[0], trial.folder, predictor, "rank")[0],
                             look(paths[1], trial.folder, None, "compare")[0])
             left = [item.name for item, _ in ranked]
-        revealed = [*revealed, *left[:options.step]]
+        revealed += left[:options.step]
     return points
 
 
 class Trial:
     """Trains on part of the labels by the commands a user types, and judges on the photographs held back."""
 
-    def __init__(self, folder: Path, scratch: Path, held: Sequence[Sample], classes: int) -> None:
+    def __init__(self, folder: Path, scratch: Path, held: Sequence[Sample], classes: int, budget: str, seed: int
+                 ) -> None:
         self.folder, self._scratch, self._held, self._classes = folder, scratch, held, classes
-        self._coco = json.loads(find_json(folder).read_text(encoding="utf-8"))
+        self._budget, self._seed = budget, seed
+        self._coco = read_json(find_json(folder))
 
-    def run(self, name: str, revealed: Sequence[str], seconds: float, weights: str = "none"
-            ) -> tuple[float, Predictor, str]:
-        """IoU, model and weights of a training of so many seconds on those labels only."""
+    def run(self, name: str, revealed: Sequence[str]) -> tuple[float, Predictor]:
+        """IoU and model of a training on those labels only."""
         images = [image for image in self._coco["images"] if image["file_name"] in set(revealed)]
         ids = {image["id"] for image in images}
         json_path = self._scratch / f"{name}.json"
-        json_path.write_text(json.dumps({**self._coco, "images": images, "annotations": [
-            item for item in self._coco["annotations"] if item["image_id"] in ids]}), encoding="utf-8")
-        shared = ["--result", str(self._scratch / "result"), "--img_dir_name", "active", "--model_name", name]
-        # No round is long enough to be done with learning: none goes on at the low rate of fine-tuning.
-        train = ["--img_path", str(self.folder), "--json_path", str(json_path), "--budget", f"{seconds}s", "--weights",
-                 weights, "--lr", "0.002", "--freeze", "0"]
-        for module, flags in (("train", train), ("export", []), ("post_processing", [])):
-            subprocess.run([sys.executable, "-m", f"ss_poc.{module}", *shared, *flags], check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        write_json(json_path, {**self._coco, "images": images, "annotations": [
+            item for item in self._coco["annotations"] if item["image_id"] in ids]})
         paths = RunPaths(self._scratch / "result", "active", name)
+        trained(paths, self.folder, self._budget, self._seed, "--json_path", str(json_path))
         predictor = Predictor.load(paths.export, paths.rules)
         both, either = np.zeros(self._classes), np.zeros(self._classes)
         for sample in self._held:
             hit, union = intersection_union(sample.mask(self._classes), predictor.predict(sample.image()).mask)
             both, either = both + hit, either + union
-        (best,) = paths.model.glob("model_*.keras")
-        return float(np.nanmean(iou_of_counts(both, either))), predictor, str(best)
+        return float(np.nanmean(iou_of_counts(both, either))), predictor
 
 
-def draw(found: dict[str, list[tuple[int, float]]], whole: float, labels: int, path: Path) -> None:
+def draw(found: dict[str, list[list[float]]], counts: Sequence[int], path: Path) -> None:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    for how, points in found.items():
-        axes.plot(*zip(*points, strict=True), "o-", label=how)
-    axes.axhline(0.95 * whole, color="#94a3b8", linestyle="--", label=f"95 % of all {labels} labels")
-    axes.set(xlabel="labelled photographs", ylabel="mean IoU on photographs held back", ylim=(0, None))
+    for color, (how, seeds) in zip(("#2563eb", "#94a3b8"), found.items(), strict=True):
+        for points in seeds:
+            axes.plot(counts, points, "--", color=color, linewidth=1)
+        axes.plot(counts, np.mean(seeds, axis=0), "o-", color=color, label=f"{how}, mean of {len(seeds)} seeds")
+    axes.set(xlabel="labelled photographs", ylabel="mean IoU on photographs held back", ylim=(0, None), xticks=counts)
     axes.legend()
     figure.savefig(path, dpi=130)
 

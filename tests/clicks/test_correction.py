@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ss_poc.clicks.correction import carried_on
+from ss_poc.clicks.correction import carried_on, obey
 from ss_poc.clicks.guidance import Click
 
 
@@ -45,3 +45,30 @@ def test_sure_answers_and_the_last_pixel_give_numbers():
         before = np.full((20, 30), value, np.float32)
         found = carried_on(before, before, Click(29.9, 19.9, value == 0), [])
         assert np.isfinite(found).all() and found.dtype == np.float32 and found.shape == (20, 30)
+
+
+def test_a_click_that_the_network_does_not_follow_corrects_its_own_pixel():
+    found = np.full((6, 9), 0.1, np.float32)
+    obey(found, [Click(4.9, 2)])
+    expected = np.full((6, 9), 0.1, np.float32)
+    expected[2, 4] = 0.75
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_click_that_is_followed_changes_nothing():
+    found = np.full((6, 9), 0.6, np.float32)
+    obey(found, [Click(4, 2), Click(0, 0)])
+    np.testing.assert_array_equal(found, np.full((6, 9), 0.6, np.float32))
+
+
+def test_clicks_of_both_kinds_side_by_side_keep_their_own_pixels():
+    found = np.full((6, 9), 0.9, np.float32)
+    obey(found, [Click(0, 0), Click(1.7, 0.2, False), Click(8, 5, False)])
+    assert (found <= 0.5).nonzero() == (pytest.approx([0, 5]), pytest.approx([1, 8]))
+
+
+@pytest.mark.parametrize("kinds", [(True, False), (False, True)])
+def test_of_two_clicks_on_one_pixel_the_last_counts(kinds):
+    found = np.full((6, 9), 0.5, np.float32)
+    obey(found, [Click(3, 3, positive) for positive in kinds])
+    assert (found[3, 3] > 0.5) == kinds[-1]

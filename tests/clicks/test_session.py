@@ -125,10 +125,12 @@ def test_the_same_box_twice_gives_the_same_answer(session):
     assert (first.mask == second.mask).all() and first.mask.any()
 
 
-def test_an_answer_of_nothing_is_remembered_too():
+def test_an_answer_of_nothing_is_remembered_too_and_corrected_where_somebody_clicks_again():
     session = ClickSession(lambda inputs: np.zeros((*inputs.shape[:3], 1), np.float32))
-    for clicks in ([Click(45, 30)], [Click(45, 30), Click(46, 30)]):
-        assert not session.answer("a", decoded, clicks).mask.any()
+    assert not session.answer("a", decoded, [Click(45, 30)]).mask.any()
+    # A correction is obeyed, whatever the network says.
+    rows, columns = np.nonzero(session.answer("a", decoded, [Click(45, 30), Click(46, 30)]).mask)
+    assert rows.tolist() == [30, 30] and columns.tolist() == [45, 46]
 
 
 def test_eight_people_at_once_each_get_their_own_photograph(session):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.errors import RequestError
 from ..inference.engines import Run, load_engine
+from .correction import obey
 from .guidance import Box, Click
 from .look import Look, pieces_clicked
 
@@ -77,7 +78,7 @@ class ClickPredictor:
             prior: (H, W) float32, 0..1, what a trained model says of the photograph; only looked at before `previous`.
 
         Returns:
-            The mask; all pixels of it may be False.
+            The mask; all pixels of it may be False. With `previous` every positive click is in it, no negative one.
 
         Raises:
             RequestError: no photograph, neither click nor box, or one outside of the photograph.
@@ -92,6 +93,7 @@ class ClickPredictor:
             look.first(prior)
         else:
             look.again()
+            obey(look.map, clicks)
         return Found(pieces_clicked(look.map > 0.5, [click for click in clicks if click.positive]), look.map)
 
     def _checked(self, clicks: Sequence[Click], box: Box | None) -> np.ndarray:
