@@ -127,12 +127,12 @@ def test_page_says_how_far_probabilities_may_be_believed(copied, labelled):
 
 
 @pytest.mark.parametrize(("after", "said"), [(0.031, True), (0.001, False)])
-def test_a_probability_that_is_more_careful_than_before_is_explained(after, said):
+def test_a_probability_that_is_no_nearer_to_right_than_before_is_explained(after, said):
     folder = Path(page_module.__file__).parent / "templates"
     template = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined)
     believed = {"before": 0.002, "after": after, "chance": 0.05, "chance_high": 0.09, "images": 32}
     made = template.get_template("belief.html").render(run=Run(), believed=believed, counted=counted)
-    assert ("more careful than before" in made) == said and "<td>of a pixel</td>" not in made
+    assert ("no nearer to right than before" in made) == said and "<td>of a pixel</td>" not in made
 
 
 def test_page_says_why_there_is_no_probability_of_a_defect(page, run):
