@@ -1,32 +1,21 @@
-"""Labels by clicks on the service's page: clicked, corrected, kept, downloaded, added to the data set; also on a phone.
-
-The picture of docs comes from here, with photographs of the demo set instead of tiny ones:
-
-    SS_POC_PICTURES=docs/images .venv/bin/python -m pytest -m '' tests/browser/test_click_page.py -k picture
-"""
+"""Labels by clicks on the service's page: clicked, corrected, kept, downloaded, added to the data set; on a phone too."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import stage
+from click_page import HEIGHT, PHONE, WIDTH, opened, pick, place, settled
 from PIL import Image
 from served import encoded, running
 
-from ss_poc.clicks.simulate import next_click
 from ss_poc.core.masks import polygons_to_mask
 from ss_poc.core.run import find_json
 from ss_poc.data.dataset import load_coco
 
 pytestmark = pytest.mark.browser
-PICTURES = os.environ.get("SS_POC_PICTURES")
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-WIDTH, HEIGHT = 96, 64
 # Of the tiny set: the bright disc on 01.png is a pit, the dark bar on 02.png a scratch.
 PIT, SCRATCH = "01.png", "02.png"
 
@@ -58,21 +47,6 @@ def truth(labelled):
             for item in document["annotations"]}
 
 
-def opened(browser, served, **settings):
-    context = browser.new_context(locale="en-US", **settings)
-    page = context.new_page()
-    page.set_default_timeout(60_000)  # others may use the cores
-    page.complaints, page.asked, page.dialogs, page.lose = [], [], [], False
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
-    page.on("request", lambda asked: page.asked.append(asked.url))
-    page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message),
-                                      dialog.accept() if page.lose else dialog.dismiss()))
-    page.goto(f"http://127.0.0.1:{served.port}/")
-    page.wait_for_selector("#legend button")
-    return page
-
-
 @pytest.fixture
 def page(browser, served):
     page = opened(browser, served, viewport={"width": 1280, "height": 900})
@@ -89,31 +63,11 @@ def phone(browser, served):
     page.context.close()
 
 
-def pick(page, path, found=False):
-    """Show a photograph and begin to label it."""
-    page.set_input_files("#file", str(path))
-    page.wait_for_selector("#clicking:not([hidden])")
-    page.wait_for_selector("#busy", state="hidden")
-    page.locator("#click-found").set_checked(found)
-    page.locator("#click-start").click()
-    page.wait_for_selector("#stage.clicking")
-
-
-def place(page, x, y, width=WIDTH, height=HEIGHT):
-    """Where the middle of a pixel of the photograph is on the screen."""
-    box = page.locator("#picture").bounding_box()
-    return box["x"] + (x + 0.5) / width * box["width"], box["y"] + (y + 0.5) / height * box["height"]
-
-
 def click(page, x, y, **options):
     with page.expect_response("**/click?*") as answer:
         page.mouse.click(*place(page, x, y), **options)
     settled(page)
     return answer.value
-
-
-def settled(page):
-    page.wait_for_selector("#stage:not(.waiting)")
 
 
 def middle(mask):
@@ -347,36 +301,3 @@ def test_it_speaks_korean(page, labelled):
     assert page.locator("#click-start").inner_text() == "라벨링 끝내기"
     assert page.locator("#click-keep").inner_text() == "영역 추가"
     assert page.locator("#click-other").text_content() == "기타…"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not PICTURES, reason="SS_POC_PICTURES names no folder for pictures")
-def test_a_picture_for_the_docs(browser, tmp_path):
-    names = ("--img_dir_name", "demo", "--model_name", "v_1")
-    stage("demo", "--out", "demo", cwd=tmp_path)
-    stage("train", "--img_path", "demo", "--budget", "3m", *names, cwd=tmp_path)
-    for name in ("export", "post_processing", "bento_deploy"):
-        stage(name, *names, cwd=tmp_path)
-    with running(tmp_path / "deploy/KerasSegmentationService/segment/v_1") as served:
-        draw_picture(opened(browser, served, viewport={"width": 1280, "height": 1120}), tmp_path / "demo",
-                     Path(PICTURES) / "page_clicks.png")
-
-
-def draw_picture(page, demo, path):
-    """A screenshot: the largest region is clicked on as a robot does, beside those that were found."""
-    dataset = load_coco(find_json(demo), demo)
-    sample = next(item for item in dataset.samples if len(item.classes) > 1)
-    masks = sample.mask(len(dataset.labels))
-    channel = int(masks.sum(axis=(0, 1)).argmax())
-    pick(page, sample.path, found=True)
-    page.locator("#click-list li", has_text=dataset.labels[channel]).first.locator("button").click()
-    page.locator("#click-label").select_option(dataset.labels[channel])
-    meant, found = masks[..., channel], np.zeros(sample.size_hw, bool)
-    for _ in range(4):
-        at = next_click(meant, found)
-        with page.expect_response("**/click?*") as answer:
-            page.mouse.click(*place(page, at.x, at.y, *sample.size_hw[::-1]), button="left" if at.positive else "right")
-        settled(page)
-        found = polygons_to_mask(answer.value.json()["polygons"], sample.size_hw)
-    page.locator("#click-list li").last.hover()
-    page.screenshot(path=path)
