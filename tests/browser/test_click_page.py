@@ -1,4 +1,4 @@
-"""Labels by clicks on the service's page: clicked, corrected, kept, downloaded, added to the data set; on a phone too."""
+"""Labels by clicks on the service's page: clicked, corrected, kept, downloaded, added to the data set; phones too."""
 
 from __future__ import annotations
 
