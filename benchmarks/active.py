@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from commands import trained
+from commands import labels_of, trained
 from matplotlib.figure import Figure
 
 from ss_poc.core.files import read_json, write_json
@@ -28,6 +28,7 @@ from ss_poc.inference.predictor import Predictor
 from ss_poc.inference.ranking import choose, look
 
 HOW = ("ranked", "random")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,17 +65,21 @@ def loop(trial: Trial, order: Sequence[str], how: str, first: tuple[float, Predi
     (iou, predictor), revealed, points = first, list(order[:options.first]), []
     for number in range(options.rounds):
         if number:
+            revealed += following(trial.folder, order, revealed, predictor if how == "ranked" else None)[:options.step]
             iou, predictor = trial.run(f"{how}_{number}", revealed)
         points.append(iou)
         print(f"{how}: {len(revealed)} labels, IoU {iou:.3f}", flush=True)
-        left = [name for name in order if name not in revealed]
-        if how == "ranked":
-            paths = [[trial.folder / name for name in names] for names in (left, revealed)]
-            ranked = choose(look(paths[0], trial.folder, predictor, "rank")[0],
-                            look(paths[1], trial.folder, None, "compare")[0])
-            left = [item.name for item, _ in ranked]
-        revealed += left[:options.step]
     return points
+
+
+def following(folder: Path, order: Sequence[str], revealed: Sequence[str], predictor: Predictor | None) -> list[str]:
+    """The photographs without labels, as a model ranks them; without one as they are in order."""
+    left = [name for name in order if name not in revealed]
+    if predictor is None:
+        return left
+    candidates, known = ([folder / name for name in names] for names in (left, revealed))
+    ranked = choose(look(candidates, folder, predictor, "rank")[0], look(known, folder, None, "compare")[0])
+    return [item.name for item, _ in ranked]
 
 
 class Trial:
@@ -89,10 +94,8 @@ class Trial:
     def run(self, name: str, revealed: Sequence[str]) -> tuple[float, Predictor]:
         """IoU and model of a training on those labels only."""
         images = [image for image in self._coco["images"] if image["file_name"] in set(revealed)]
-        ids = {image["id"] for image in images}
         json_path = self._scratch / f"{name}.json"
-        write_json(json_path, {**self._coco, "images": images, "annotations": [
-            item for item in self._coco["annotations"] if item["image_id"] in ids]})
+        write_json(json_path, labels_of(images, self._coco))
         paths = RunPaths(self._scratch / "result", "active", name)
         trained(paths, self.folder, self._budget, self._seed, "--json_path", str(json_path))
         predictor = Predictor.load(paths.export, paths.rules)

@@ -1,11 +1,13 @@
-"""The product's commands as a benchmark runs them: measured from outside, as a user's."""
+"""The product's commands as a benchmark runs them: measured from outside, as a user's; and labels of some images."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ss_poc.core.run import RunPaths
 
@@ -33,3 +35,10 @@ def trained(paths: RunPaths, img_path: str | Path, budget: str, seed: int, *flag
     measured("export", *shared)
     measured("post_processing", *shared)
     return training
+
+
+def labels_of(images: Sequence[dict[str, Any]], document: dict[str, Any]) -> dict[str, Any]:
+    """The COCO document of some of its images alone."""
+    ids = {image["id"] for image in images}
+    return {**document, "images": list(images), "annotations": [
+        item for item in document["annotations"] if item["image_id"] in ids]}

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from commands import trained
+from commands import labels_of, trained
 
 from ss_poc.core.files import read_json, write_json
 from ss_poc.core.run import Run, RunPaths, find_json
@@ -70,13 +70,11 @@ def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
 def copied(img_path: Path, document: dict, folder: Path, away: set[str], kept: bool) -> Path:
     """Copy the photographs that are away, or the others, with their labels."""
     images = [image for image in document["images"] if (image["file_name"] in away) == kept]
-    known = {image["id"] for image in images}
     for image in images:
         file = folder / Path(image["file_name"]).name  # names may begin with the place on coco-annotator's own disk
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(img_path / file.name, file)
-    write_json(folder / ".exports" / "coco-1.json", {**document, "images": images, "annotations": [
-        item for item in document["annotations"] if item["image_id"] in known]})
+    write_json(folder / ".exports" / "coco-1.json", labels_of(images, document))
     return folder
 
 
