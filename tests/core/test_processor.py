@@ -33,3 +33,11 @@ def test_a_processor_with_all_of_it_and_one_of_another_kind_are_let_through(monk
 def test_a_system_without_the_file_is_let_through(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "CPUINFO", tmp_path / "none")
     host.require_processor()
+
+
+@pytest.mark.parametrize(("text", "wide"), [
+    (f"flags\t\t: {WHOLE} avx2 avx512f avx512bw\n", True), (f"flags\t\t: {WHOLE} avx2\n", False),
+    ("Features : fp asimd sve\n", False), ("", False)])
+def test_wide_vectors_are_those_of_avx_512(monkeypatch, tmp_path, text, wide):
+    use(monkeypatch, tmp_path, text)
+    assert host.wide_vectors() is wide

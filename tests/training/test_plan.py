@@ -16,7 +16,7 @@ from ss_poc.core.files import write_json
 from ss_poc.core.run import Run, RunPaths, read_run
 from ss_poc.data.facts import Survey
 from ss_poc.training.claim import claim_folder
-from ss_poc.training.command import _say, train
+from ss_poc.training.command import _say, seconds_after, train
 from ss_poc.training.earlier import recipe_of, survey_of
 from ss_poc.training.plan import make_plan
 from ss_poc.training.recipe import CHOSEN
@@ -161,3 +161,11 @@ def test_a_wrong_group_is_said_or_refused_before_anything_is_written(repeated, c
     _say(make_plan(dataclasses.replace(repeated, group="P[0-9]_[0-9]")))
     assert "warning: --group 'P[0-9]_[0-9]' finds another workpiece in each name" in capsys.readouterr().out
     assert not Path(repeated.result).exists()
+
+
+def test_what_comes_after_the_training_takes_longer_on_cores_without_wide_vectors(config, capsys, monkeypatch):
+    assert [seconds_after(10, wide) for wide in (True, False)] == [40, 55]
+    for wide, seconds in ((True, 30), (False, 35)):
+        monkeypatch.setattr("ss_poc.training.command.wide_vectors", lambda wide=wide: wide)
+        _say(make_plan(config))
+        assert f"afterwards about {seconds} s for graph, rules, engine and report" in capsys.readouterr().out

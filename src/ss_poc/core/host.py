@@ -15,7 +15,7 @@ from pathlib import Path
 from .errors import ModelError
 
 __all__ = ["cores", "ending_in_order", "free_memory", "give_memory_back", "memory_limit", "memory_used",
-           "require_processor", "share_cores"]
+           "require_processor", "share_cores", "wide_vectors"]
 
 # On two cores 23 instead of 16 crops a second were trained on (docs/training-tried.md); more cores: not measured.
 FEW_CORES = 2
@@ -53,14 +53,24 @@ def require_processor() -> None:
     Raises:
         ModelError: it lacks an instruction set.
     """
-    lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
-    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
+    flags = _processor_flags()
     missing = [name for flag, name in TENSORFLOW_NEEDS.items() if flags is not None and flag not in flags]
     if missing:
         raise ModelError(f"this processor has no {', '.join(missing)}",
                          f"a processor with {', '.join(TENSORFLOW_NEEDS.values())}, which TensorFlow is compiled for",
                          "train on another machine; in a virtual machine, give it the processor of its host "
                          "(QEMU: -cpu host). Serving needs no TensorFlow")
+
+
+def wide_vectors() -> bool:
+    """Whether this processor computes 512 bits at a time (AVX-512), as that of the documented times does."""
+    return "avx512f" in (_processor_flags() or ())
+
+
+def _processor_flags() -> set[str] | None:
+    """What an x86 processor can do, by the kernel's words; None for another one."""
+    lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
 
 
 def free_memory() -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.config import TrainConfig, parse_size
+from ..core.host import wide_vectors
 from ..core.run import RunPaths
 from ..core.settings import from_flags
 from ..core.text_table import counted
@@ -29,8 +30,9 @@ __all__ = ["main", "train"]
 
 OnGood = Callable[[TrainConfig, Callable[[TrainConfig], RunPaths]], RunPaths]
 
-# Seconds after the training, and a megapixel of what validates: two cores, a compact network (docs/optimising.md).
-AFTER_SECONDS, AFTER_A_MEGAPIXEL = 30, 1.0
+# Seconds after the training, and for a megapixel of what validates: two cores, a compact network (docs/optimising.md);
+# and those of cores without wide vectors.
+AFTER, AFTER_ON_SLOW_CORES = (30, 1.0), (35, 2.0)
 # Findings that concern many photographs at once: said before those of single ones.
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
@@ -107,8 +109,15 @@ def _say_afterwards(plan: Plan) -> None:
     sizes = [map_size(sample.size_hw, scale or 0.0, parse_size(plan.config.size)) for sample in plan.dataset.samples
              if sample.name in names]
     megapixels = sum(height * width for height, width in sizes) / 1e6
-    print(f"afterwards about {AFTER_SECONDS + AFTER_A_MEGAPIXEL * megapixels:.0f} s for graph, rules, engine and "
+    print(f"afterwards about {seconds_after(megapixels, wide_vectors()):.0f} s for graph, rules, engine and "
           f"report, of {counted(len(sizes), 'validation image')} with {megapixels:.1f} megapixels", flush=True)
+
+
+def seconds_after(megapixels: float, wide: bool) -> float:
+    """Seconds from the end of a training to its report, for so many megapixels of what validates, with cores that have
+    wide vectors or have none."""
+    seconds, a_megapixel = AFTER if wide else AFTER_ON_SLOW_CORES
+    return seconds + a_megapixel * megapixels
 
 
 def _say_workpieces(plan: Plan) -> None:

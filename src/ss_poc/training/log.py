@@ -15,6 +15,8 @@ import tensorflow as tf  # noqa: E402  isort: skip
 __all__ = ["LOG_COLUMNS", "EpochLog"]
 
 LOG_COLUMNS = ("epoch", "lr", "loss", "val_loss", "val_dice", "val_iou", "seconds")
+# An image that was seen less often may have more to teach.
+FEW_TIMES = 60
 
 
 class EpochLog:
@@ -79,5 +81,10 @@ class EpochLog:
             return text
         early = [row["val_iou"] for row in self.rows if row["epoch"] <= 0.75 * len(self.rows)]
         gain = self.best["val_iou"] - max(early)
-        more = "a longer budget is worth it" if seen < 60 or gain > 0.02 else "a longer budget would bring little"
+        if gain > 0.02:
+            more = "a longer budget is worth it"
+        elif seen < FEW_TIMES:
+            more = "but images were seen few times yet, so a longer budget may still help"
+        else:
+            more = "a longer budget would bring little"
         return f"{text}; the last quarter of the time brought {gain:+.3f} IoU: {more}"
