@@ -1,4 +1,5 @@
-"""Pictures of the service's page for the docs, with a model of the demo set:
+"""Pictures of the service's page for the docs, with a model of the demo set, and a Korean font for its buttons
+(apt-get install fonts-nanum):
 
     SS_POC_PICTURES=docs/images .venv/bin/python -m pytest -m '' tests/browser/test_page_pictures.py
 """

@@ -19,7 +19,7 @@ from ss_poc.core.run import RunPaths, read_run
 from ss_poc.inference import engines
 from ss_poc.inference.engines import load_engine
 from ss_poc.inference.predictor import Predictor
-from ss_poc.optimising.engine_choice import Candidate, _rows, acceptable, compared, engine_table
+from ss_poc.optimising.engine_choice import Candidate, _rows, acceptable, compared, engine_table, spread
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,12 @@ def test_engines_are_compared_on_a_class_that_only_one_image_shows(run):
     samples[500].classes = frozenset({0, 1})  # sorted to place 2999, and every tenth is taken: 0, 10, ... 2990
     found = compared(samples, predictor)
     assert len(found) == 301 and found[-1] is samples[500]
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, ""), (1, "a"), (3, "acf"), (6, "abcefd"), (10, "abcefdg")])
+def test_ranges_come_from_images_with_objects_evenly_then_from_others(count, chosen):
+    samples = [SimpleNamespace(name=name, regions=() if name in "dg" else (1,)) for name in "abcdefg"]
+    assert [sample.name for sample in spread(samples, count)] == [*chosen]
 
 
 def test_every_engine_gives_what_onnx_runtime_gives(run, labelled):

@@ -36,7 +36,7 @@ from ..inference.engines import INT8_FILES, Run, load_engine
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 
-__all__ = ["Candidate", "acceptable", "compared", "main", "optimise"]
+__all__ = ["Candidate", "acceptable", "compared", "main", "optimise", "spread"]
 
 # A candidate may cost so much mean Dice, and so much of any class.
 MOST_MEAN, MOST_CLASS = 0.005, 0.02
@@ -144,9 +144,8 @@ def _quantise(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> None:
     except ImportError as error:
         raise EngineError(f"openvino-int8 cannot be made: {error}", fix="pip install openvino nncf") from error
     nncf.set_log_level("ERROR")
-    # Images with objects first: the ranges of their activations are those that matter.
     most = min(MOST, max(FEWEST, CALIBRATION_PIXELS // math.prod(spec.size_hw)))
-    chosen = sorted(train, key=lambda sample: not sample.regions)[:most]
+    chosen = spread(train, most)
     pictures = [window for sample in tqdm(chosen, desc="int8", unit="image", disable=None)
                 for window in _windows(sample, spec)[:max(1, most // len(chosen))]]
     model = openvino.Core().read_model(folder / GRAPH_FILE)
@@ -155,6 +154,23 @@ def _quantise(folder: Path, spec: ModelSpec, train: Sequence[Sample]) -> None:
         openvino.save_model(quantised, folder / INT8_FILES[0], compress_to_fp16=False)
     except RuntimeError as error:  # on a full disk: "iostream error"
         raise EngineError(f"openvino-int8 cannot be written, is the disk full? ({error})") from error
+
+
+def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Choose at most so many images to find int8 ranges on: those with objects, whose ranges matter, then others.
+
+    They are taken evenly from the list, whose neighbours may be of one lot: from the first 50 photographs of a set of
+    two lots came an int8 graph that found nothing; from 20 taken evenly, one that found as much as the float graph.
+    """
+    objects = [sample for sample in samples if sample.regions]
+    others = [sample for sample in samples if not sample.regions]
+    chosen = [objects[index] for index in _evenly(len(objects), count)]
+    return chosen + [others[index] for index in _evenly(len(others), count - len(chosen))]
+
+
+def _evenly(length: int, count: int) -> list[int]:
+    """So many places of a list of this length, or all, as far from each other as can be."""
+    return [int(place) for place in np.linspace(0, length - 1, min(count, length))]
 
 
 def _windows(sample: Sample, spec: ModelSpec) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ OnGood = Callable[[TrainConfig, Callable[[TrainConfig], RunPaths]], RunPaths]
 
 # Seconds after the training, and for a megapixel of what validates: two cores, a compact network (docs/optimising.md);
 # and those of cores without wide vectors.
-AFTER, AFTER_ON_SLOW_CORES = (30, 1.0), (35, 2.0)
+AFTER, AFTER_ON_SLOW_CORES = (30, 1.0), (45, 1.0)
 # Findings that concern many photographs at once: said before those of single ones.
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
 
