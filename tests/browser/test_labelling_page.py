@@ -94,7 +94,7 @@ def started(site: Site, material: Material) -> str:
 @pytest.fixture(scope="module")
 def page(browser: Any, site: Site, started: str) -> Iterator[Any]:
     """A browser that has logged in with what `start` showed, and every address it asked."""
-    context = browser.new_context(viewport={"width": 1600, "height": 900})
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(120_000)  # where others use the cores, Label Studio takes its time
     page.asked = []
