@@ -171,7 +171,8 @@ def corners(mask: np.ndarray) -> np.ndarray:
     """(N, 2) x, y: a polygon of few points around the largest part of a mask."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(outlines, key=cv2.contourArea)
-    return cv2.approxPolyDP(outline, 0.008 * cv2.arcLength(outline, True), True)[:, 0] + 0.5
+    # Corners that lie close together would be clicked on twice: a click near the first one closes the polygon.
+    return cv2.approxPolyDP(outline, max(2.0, 0.008 * cv2.arcLength(outline, True)), True)[:, 0] + 0.5
 
 
 def middle_line(mask: np.ndarray) -> np.ndarray:
