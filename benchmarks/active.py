@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from commands import labels_of, trained
+from judging import judged
 from matplotlib.figure import Figure
 
 from ss_poc.core.files import read_json, write_json
 from ss_poc.core.run import RunPaths, find_json
-from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import Sample, load_coco
 from ss_poc.data.split import split_samples
 from ss_poc.inference.predictor import Predictor
@@ -99,11 +99,7 @@ class Trial:
         paths = RunPaths(self._scratch / "result", "active", name)
         trained(paths, self.folder, self._budget, self._seed, "--json_path", str(json_path))
         predictor = Predictor.load(paths.export, paths.rules)
-        both, either = np.zeros(self._classes), np.zeros(self._classes)
-        for sample in self._held:
-            hit, union = intersection_union(sample.mask(self._classes), predictor.predict(sample.image()).mask)
-            both, either = both + hit, either + union
-        return float(np.nanmean(iou_of_counts(both, either))), predictor
+        return judged(predictor, self._held, self._classes).iou, predictor
 
 
 def draw(found: dict[str, list[list[float]]], counts: Sequence[int], path: Path) -> None:

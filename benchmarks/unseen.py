@@ -4,7 +4,8 @@
 
 Photographs whose numbers, by which `--number` finds them in a name, lie within `--near` of the next one show the same
 workpiece. The workpieces are dealt into four hands; three of these are kept away in turn, the default trains on the
-rest and is judged on what was away, with the rules that the run found. Runs in the folder of `--keep` are not repeated.
+rest and is judged on what was away, with the rules that the run found; the next three columns do not depend on these
+(`judging.py` says what they are). Runs in the folder of `--keep` are not repeated.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from commands import labels_of, trained
+from judging import judged
 
 from ss_poc.core.files import read_json, write_json
 from ss_poc.core.run import Run, RunPaths, find_json
-from ss_poc.core.scores import intersection_union, iou_of_counts
 from ss_poc.data.dataset import load_coco
 from ss_poc.inference.predictor import Predictor
 
@@ -38,8 +39,9 @@ def main() -> None:
     document = read_json(find_json(options.img_path))
     dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
                    for image in document["images"]}, options.near)
-    print("| away | IoU, own validation split | IoU, never seen | clean ones flagged | defective ones missed |")
-    print("| --- " * 5 + "|")
+    print("| away | IoU, own validation split | IoU, never seen | with the best thresholds | AP of pixels | "
+          "AUROC of photographs | clean ones flagged | defective ones missed |")
+    print("| --- " * 8 + "|")
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):
             root = (options.keep or Path(scratch)) / f"hand_{number}"
@@ -49,7 +51,7 @@ def main() -> None:
             if not paths.rules.is_file():
                 trained(paths, known, options.budget, number)
             own = np.mean([value for value in Run.read(paths).scores.iou.values() if value is not None])
-            print(f"| {number} | {own:.3f} | {judged(paths, unknown)} |", flush=True)
+            print(f"| {number} | {own:.3f} | {row(paths, unknown)} |", flush=True)
 
 
 def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
@@ -78,20 +80,12 @@ def copied(img_path: Path, document: dict, folder: Path, away: set[str], kept: b
     return folder
 
 
-def judged(paths: RunPaths, img_path: Path) -> str:
-    """Cells of a row: mean IoU of the classes over all pixels together, and the images that are judged wrong."""
-    predictor = Predictor.load(paths.export, paths.rules)
+def row(paths: RunPaths, img_path: Path) -> str:
+    """Cells of a row: what the run's model is worth on the photographs of a folder."""
     dataset = load_coco(find_json(img_path), img_path)
-    counts = np.zeros((2, len(dataset.labels)))
-    wrong, images = {True: 0, False: 0}, {True: 0, False: 0}
-    for sample in dataset.samples:
-        truth, mask = sample.mask(len(dataset.labels)), predictor.predict(sample.image()).mask
-        counts += intersection_union(truth, mask)
-        defective = bool(truth.any())
-        images[defective] += 1
-        wrong[defective] += bool(mask.any()) != defective
-    iou = np.nanmean(iou_of_counts(*counts))
-    return f"{iou:.3f} | {wrong[False]} of {images[False]} | {wrong[True]} of {images[True]}"
+    found = judged(Predictor.load(paths.export, paths.rules), dataset.samples, len(dataset.labels))
+    return (f"{found.iou:.3f} | {found.best_iou:.3f} | {found.average_precision:.3f} | {found.auroc:.3f} | "
+            f"{found.flagged} of {found.clean} | {found.missed} of {found.defective}")
 
 
 if __name__ == "__main__":
