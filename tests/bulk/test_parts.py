@@ -163,13 +163,14 @@ def test_a_claim_ends_where_it_is_given_back_and_leaves_no_file(tmp_path):
     assert not list((tmp_path / "parts").iterdir())
 
 
-def test_parts_of_another_probability_of_a_defect_are_not_joined_and_those_of_none_are_as_before(tmp_path):
+def test_parts_of_another_probability_of_a_defect_or_reach_are_not_joined_and_those_of_none_are_as_before(tmp_path):
     paths = bright_model.make_run(tmp_path / "result")
     makers = []
-    for values in ({}, {"probability": {"factor": 1, "offset": 0}}, {"probability": {"factor": 2, "offset": 0}}):
+    for values in ({}, {"probability": {"factor": 1, "offset": 0}}, {"probability": {"factor": 2, "offset": 0}},
+                   {"reach": 1.5}):
         write_json(paths.operating_point, {"thresholds": {"bright": 0, "dark": 0}, **values})
         makers.append(PartMaker.of(Predictor.load(paths.export, paths.rules, engine="onnxruntime"), None))
-    assert len({maker.rules for maker in makers}) == 3
+    assert len({maker.rules for maker in makers}) == 4
     assert "rules" in makers[1].difference(makers[2])
     # Digest of the same rules and thresholds by the version before there was a probability.
     assert makers[0].rules == "7929d6d471d74381"

@@ -340,7 +340,7 @@ def test_json_writes_a_settings_object_as_its_fields(tmp_path):
     write_json(tmp_path / "a.json", {"rules": [RULE]})
     assert read_json(tmp_path / "a.json")["rules"][0] == {
         "label": "scratch", "color": "#ff0000", "size_hw": [64, 96], "proba": 0.35, "pad": 2, "reduce_size": 17,
-        "convex": True, "dice": 0.8125}
+        "convex": True, "dice": 0.8125, "reach": 0.0}
 
 
 @pytest.mark.parametrize("value", [float("inf"), {1, 2}, object()])

@@ -125,3 +125,19 @@ def test_an_operating_point_of_another_shape_is_refused(tmp_path, content):
     for read in (read_chance, lambda path: read_floors(path, ["scratch"])):
         with pytest.raises(ArtifactError, match="operating_point.json"):
             read(tmp_path / "operating_point.json")
+
+
+@pytest.mark.parametrize(("content", "reach"), [(None, 0.0), ({"thresholds": {}}, 0.0), ({"reach": 1.5}, 1.5)])
+def test_how_far_marks_reach_lies_beside_the_rules(tmp_path, content, reach):
+    write_rules(tmp_path / "rules.json", [Rule("scratch", "#ff0000", (64, 96))])
+    if content is not None:
+        (tmp_path / "operating_point.json").write_text(json.dumps(content))
+    assert [rule.reach for rule in read_rules(tmp_path / "rules.json")] == [reach]
+
+
+@pytest.mark.parametrize("content", ['{"reach": -1}', '{"reach": "far"}', '{"reach": NaN}', "[]"])
+def test_a_reach_that_cannot_be_is_refused(tmp_path, content):
+    write_rules(tmp_path / "rules.json", [Rule("scratch", "#ff0000", (64, 96))])
+    (tmp_path / "operating_point.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"operating_point.json"):
+        read_rules(tmp_path / "rules.json")

@@ -66,7 +66,9 @@ class PartMaker:
     def of(cls, predictor: Predictor, threshold: float | None, part_rules: PartRules | None = None) -> PartMaker:
         """Return what a model makes with a threshold for every class, or None for each rule's own."""
         spec = predictor.spec
-        rules = [[str(value) for value in dataclasses.astuple(rule)] for rule in predictor.rules]
+        # Without a reach it is left out: parts of before there was any go on being joined.
+        rules = [[str(value) for value in dataclasses.astuple(rule)][:None if rule.reach else -1]
+                 for rule in predictor.rules]
         chance = [dataclasses.astuple(predictor.chance)] if predictor.chance else []  # earlier parts had none
         decided = json.dumps([rules, predictor.floors, *chance])
         digest = hashlib.blake2b(decided.encode(), digest_size=8).hexdigest()

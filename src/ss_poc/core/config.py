@@ -51,6 +51,7 @@ class Rule:
         reduce_size: components of fewer pixels are dropped.
         convex: whether each component is replaced by its convex hull.
         dice: mean Dice of the class on the images that validate, under this rule (empty against empty is 1).
+        reach: a mark grows into all pixels connected to it that lie at most this many log-odds below `proba`.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Rule:
     reduce_size: int = 0
     convex: bool = False
     dice: float = float("nan")
+    reach: float = 0.0
 
 
 @dataclass(frozen=True)

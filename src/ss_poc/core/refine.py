@@ -1,4 +1,4 @@
-"""From a probability map to a mask: threshold, dilation, least area, convex hull."""
+"""From a probability map to a mask: threshold, dilation, least area, convex hull, reach."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from .config import Rule
 from .masks import bounding_box, row_bands
 
-__all__ = ["plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule", "threshold_and_pad"]
+__all__ = ["below", "grow", "plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule",
+           "threshold_and_pad"]
 
 
 def plain_rules(labels: Sequence[str], colors: Sequence[str], size_hw: tuple[int, int]) -> list[Rule]:
@@ -27,7 +28,7 @@ def refine(probability: np.ndarray, rules: Sequence[Rule], size_hw: Sequence[int
         probability: (h, w, C) float32 in 0..1.
         rules: one a channel.
         size_hw: size of the image, that is of the mask.
-        threshold: used instead of every rule's `proba` if given.
+        threshold: used instead of every rule's `proba` if given; marks reach no further then.
 
     Returns:
         (H, W, C) bool; each channel contiguous in memory.
@@ -43,7 +44,33 @@ def refine(probability: np.ndarray, rules: Sequence[Rule], size_hw: Sequence[int
         if window is not None:  # most classes are on few images, and there on a small part
             large = resize_probability(values, size_hw)
             mask[channel][window] = refine_channel(large[window], proba, pad, least_area, rule.convex)
+            if rule.reach and threshold is None and mask[channel].any():
+                least = below(proba, rule.reach)
+                around = _reach(values, least, 0, size_hw) or window
+                grow(mask[channel][around], large[around], least)
     return np.moveaxis(mask, 0, -1)
+
+
+def below(proba: float, log_odds: float) -> float:
+    """The probability that lies so many log-odds below another, in (0, 1)."""
+    return 1 / (1 + (1 / min(proba, 1 - 1e-6) - 1) * math.exp(log_odds))
+
+
+def grow(mask_hw: np.ndarray, probability_hw: np.ndarray, least: float) -> None:
+    """Let marks grow, in place, into all pixels that are connected to them (8) and have at least a probability: the
+    second threshold of Canny 1986 (IEEE TPAMI 8, 679).
+
+    Args:
+        mask_hw: (H, W) bool.
+        probability_hw: (H, W) float32 in 0..1.
+        least: the lower threshold.
+    """
+    count, labelled = cv2.connectedComponents((probability_hw >= least).view(np.uint8), connectivity=8)
+    reached = np.zeros(count, bool)
+    reached[np.unique(labelled[mask_hw])] = True
+    reached[0] = False  # what lies below
+    for rows in row_bands(mask_hw.shape):  # the labels, widened to index with, are eight bytes a pixel
+        mask_hw[rows] |= reached[labelled[rows]]
 
 
 def _reach(probability_hw: np.ndarray, proba: float, pad: int, size_hw: Sequence[int]) -> tuple[slice, slice] | None:

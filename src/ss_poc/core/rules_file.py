@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,8 @@ def write_rules(path: Path, rules: Sequence[Rule]) -> None:
 
 
 def read_rules(path: Path) -> list[Rule]:
-    """Read rules: a run's `valid_post_grid.csv`, or a Bento's `rules.json`.
+    """Read rules: a run's `valid_post_grid.csv`, or a Bento's `rules.json`. How far marks reach is in the
+    `operating_point.json` beside it; 0 without one.
 
     Raises:
         ArtifactError: the file is missing, damaged or edited into nonsense.
@@ -40,10 +42,25 @@ def read_rules(path: Path) -> list[Rule]:
     try:
         if not isinstance(rows, list):
             raise TypeError("no list")
-        return [_rule(row) for row in rows]
+        rules = [_rule(row) for row in rows]
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"{path} holds a value that cannot be: {str(error).splitlines()[0]}",
                             f"rows of {', '.join(RULE_COLUMNS)}", "undo the edit, or run the search again") from None
+    reach = _read_reach(path.parent / OPERATING_FILE)
+    return [dataclasses.replace(rule, reach=reach) for rule in rules]
+
+
+def _read_reach(path: Path) -> float:
+    if not path.is_file():
+        return 0.0
+    try:
+        reach = float(read_json(path).get("reach", 0.0))
+        if not 0 <= reach < 100:
+            raise ValueError(f"reach {reach}")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} has a reach that cannot be: {error!r}", "log-odds from 0 on",
+                            "run the search again") from None
+    return reach
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:

@@ -113,12 +113,6 @@ class Tally:
                 rest.add(counts, true, clean)
         return rest
 
-    def pixels(self, image: int, place: tuple[int, ...]) -> tuple[int, int, int]:
-        """Pixels of an image as it is: labelled, marked by the rule at a place of the grid, and both."""
-        index = image * self._looks
-        marked, right = self._counts[index][np.ravel_multi_index(place, self.grid.shape)]
-        return self._true[index], int(marked), int(right)
-
     def mean_dice(self) -> np.ndarray:
         """`grid.shape`, mean Dice of an image as it is, 1 where truth and mask are both empty."""
         return self._images(slice(None))[0][::self._looks].mean(axis=0).reshape(self.grid.shape)
@@ -186,25 +180,21 @@ def find_rule(plain: Rule, tally: Tally) -> Found:
     return Found(rule_at(ladder[taken]), rule_at(best), float(score[best] - score[grid.plain]), low, high, sure[taken])
 
 
-def held_out(plain: Rule, tally: Tally, folds: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Pixels of each image, labelled, marked and both, under the rule that is found without the images of its fold.
+def held_out(plain: Rule, tally: Tally, folds: Sequence[int]) -> dict[int, Rule]:
+    """For each fold the rule of a class that is found without the images of that fold.
 
     Args:
         plain: the plain rule of the class.
         tally: of all images.
-        folds: of each image.
+        folds: of each image; where there is only one, nothing is left out.
     """
-    grid, places = tally.grid, dict[int, tuple[int, ...]]()
-    for fold in set(folds):
-        others = tally.without([other == fold for other in folds]) if len(set(folds)) > 1 else tally
-        rule = find_rule(plain, others).rule
-        places[fold] = (grid.thresholds.index(rule.proba), grid.pads.index(rule.pad),
-                        grid.areas.index(rule.reduce_size), int(rule.convex))
-    return [tally.pixels(image, places[fold]) for image, fold in enumerate(folds)]
+    several = len(set(folds)) > 1
+    return {fold: find_rule(plain, tally.without([other == fold for other in folds]) if several else tally).rule
+            for fold in set(folds)}
 
 
 def count_grid(probability_hw: np.ndarray, truth_hw: np.ndarray, grid: Grid) -> np.ndarray:
-    """Pixels that every rule of a grid marks in one class of one image, exactly as `masks.refine` would.
+    """Pixels that every rule of a grid marks in one class of one image, exactly as `core.refine.refine` would.
 
     Only the part of the image where anything is above the threshold is looked at. Components are found once
     for each threshold and dilation, and taken largest first: the mask of each minimum area is then one already seen

@@ -27,7 +27,7 @@ from ..core.images import save_image
 from ..core.masks import encode_rle
 from ..core.parallel import ahead
 from ..core.refine import plain_rules, refine
-from ..core.rules_file import OPERATING_FILE, write_rules
+from ..core.rules_file import OPERATING_FILE, RULES_CSV, write_rules
 from ..core.run import HELD_OUT_COLUMNS, HELD_OUT_CSV, RLE_COLUMNS, Run, RunPaths, update_run
 from ..core.scores import dice, intersection_union, iou_of_counts
 from ..core.settings import from_flags
@@ -38,6 +38,7 @@ from ..inference.kept import KeptMaps
 from ..inference.predictor import Prediction, Predictor
 from .calibration import folds_of
 from .defect_probability import believe
+from .reach import count_reaches, find_reach
 from .rule_grid import Found, Grid, Tally, count_grid, find_rule, grid_of, held_out
 from .verdict import NEVER, Point, choose, curve
 
@@ -79,19 +80,27 @@ def optimise(paths: RunPaths, config: SearchConfig, maps: KeptMaps | None = None
     plain = plain_rules(predictor.spec.labels, predictor.spec.colors, predictor.spec.size_hw)
     found = [find_rule(rule, tally) for rule, tally in zip(plain, tallies, strict=True)]
     rules = [item.rule for item in found]
+    # What is drawn says nothing of how far real defects reach.
+    reached = [] if run.config.good_only else _count_reaches(samples, predictor, maps, rules, workers)
+    reach = find_reach(reached)
+    rules = [dataclasses.replace(rule, reach=reach) for rule in rules]
     with atomic_path(paths.valid) as folder:
         folder.mkdir()
         judged = _judge_all(folder, samples, predictor, maps, rules, workers)
-        scores = _write_valid(folder, judged, predictor.spec.labels, rules)
-        _write_held_out(folder, run, samples, plain, tallies)
+        scores = _write_valid(folder, judged, predictor.spec.labels)
+        rules = [dataclasses.replace(rule, dice=scores["dice"][rule.label]) for rule in rules]
+        write_rules(folder / RULES_CSV, rules)
+        _write_held_out(folder, run, samples, predictor, maps, plain, tallies, reached)
         operating = _operate(_that_tell(samples, judged), predictor.spec.labels, config)
+        operating["chosen"]["reach"] = reach
         believed = _believe(run, samples, judged)
         if "factor" in believed:
             operating["chosen"]["probability"] = {name: believed[name] for name in ("factor", "offset")}
         write_json(folder / OPERATING_FILE, operating["chosen"])
     update_run(paths, scores=scores, search=found, operating={**operating, "probability": believed}, search_settings={
         "workers": config.workers, "miss_cost": config.miss_cost, "max_false_alarm": config.max_false_alarm})
-    print("\n" + score_table(found, scores) + "\n" + _verdict_line(operating["chosen"])
+    print("\n" + score_table(found, scores) + f"\nmarks reach {reach:g} log-odds below their threshold\n"
+          + _verdict_line(operating["chosen"])
           + f"\n{_probability_line(believed)}\n\nrules and pictures → {paths.valid}", flush=True)
     return rules
 
@@ -238,12 +247,10 @@ def _verdict_line(chosen: dict[str, Any]) -> str:
     return f"{line}; --miss_cost or --max_false_alarm weigh one against the other"
 
 
-def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
-                 rules: Sequence[Rule]) -> dict[str, Any]:
-    """Write rules, masks and scores; return the scores."""
+def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str]) -> dict[str, Any]:
+    """Write masks and scores; return the scores."""
     means = {done: np.mean([item.dices[done] for item in judged], axis=0) for done in (False, True)}
     both, either = (np.sum([getattr(item, name) for item in judged], axis=0) for name in ("both", "either"))
-    write_rules(folder / "valid_post_grid.csv", rules)
     for kind in ("true", "pred"):
         write_csv(folder / f"valid_batch_{kind}.csv", RLE_COLUMNS, (row for item in judged for row in item.rows[kind]))
     write_csv(folder / "valid_score.csv", ("post_processed", "total_score", *labels),
@@ -254,14 +261,33 @@ def _write_valid(folder: Path, judged: Sequence[_Judged], labels: Sequence[str],
             "iou": dict(zip(labels, map(float, iou), strict=True))}
 
 
-def _write_held_out(folder: Path, run: Run, samples: Sequence[Sample], plain: Sequence[Rule],
-                    tallies: Sequence[Tally]) -> None:
+def _count_reaches(samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps, rules: Sequence[Rule],
+                   workers: int) -> list[np.ndarray]:
+    """Of each image what `count_reaches` gives."""
+    def look(index: int) -> np.ndarray:
+        sample = samples[index]
+        return count_reaches(maps.probability(predictor, sample.name, sample.image), sample.mask(len(rules)), rules)
+
+    return list(tqdm(ahead(look, len(samples), workers), total=len(samples), desc="reach", unit="image", disable=None))
+
+
+def _write_held_out(folder: Path, run: Run, samples: Sequence[Sample], predictor: Predictor, maps: KeptMaps,
+                    plain: Sequence[Rule], tallies: Sequence[Tally], reached: Sequence[np.ndarray]) -> None:
     """Write pixels of each image under rules that were found on other workpieces: what to expect of the next one."""
-    names = [sample.name for sample in samples]
-    folds = folds_of(workpieces(names, run.config.group))
-    write_csv(folder / HELD_OUT_CSV, HELD_OUT_COLUMNS, (
-        (name, rule.label, *pixels) for rule, tally in zip(plain, tallies, strict=True)
-        for name, pixels in zip(names, held_out(rule, tally, folds), strict=True)))
+    folds = folds_of(workpieces([sample.name for sample in samples], run.config.group))
+    by_class = [held_out(rule, tally, folds) for rule, tally in zip(plain, tallies, strict=True)]
+    several = len(set(folds)) > 1
+    reaches = {fold: find_reach([counts for counts, other in zip(reached, folds, strict=True)
+                                 if not several or other != fold]) if reached else 0.0 for fold in set(folds)}
+    rows = []
+    for sample, fold in zip(samples, folds, strict=True):
+        truth = sample.mask(len(plain))
+        rules = [dataclasses.replace(found[fold], reach=reaches[fold]) for found in by_class]
+        mask = refine(maps.probability(predictor, sample.name, sample.image), rules, truth.shape[:2])
+        rows += [(sample.name, rule.label, *(int(np.count_nonzero(pixels[..., channel]))
+                                             for pixels in (truth, mask, truth & mask)))
+                 for channel, rule in enumerate(rules)]
+    write_csv(folder / HELD_OUT_CSV, HELD_OUT_COLUMNS, rows)
 
 
 def score_table(found: Sequence[Found], scores: dict[str, Any]) -> str:
