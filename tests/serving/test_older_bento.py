@@ -15,6 +15,9 @@ import httpx
 import pytest
 from served import free_port
 
+from ss_poc.core.files import read_json, write_json
+from ss_poc.core.run import RunPaths
+
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISOR = ROOT / "src/ss_poc/serving/supervisor.py"
 FLAT = "136b250"  # the last commit with all modules in one folder
@@ -32,6 +35,23 @@ def older_code(tmp_path) -> Path:
     (tmp_path / "older").mkdir()
     subprocess.run(["tar", "-x", "-C", str(tmp_path / "older")], input=done.stdout, check=True)
     return tmp_path / "older" / "src"
+
+
+def without_reach(run: RunPaths, result: Path) -> RunPaths:
+    """A copy of a run whose marks do not reach below their threshold: the older code knows no reach."""
+    copy = RunPaths(result, run.img_dir_name, run.model_name)
+    shutil.copytree(run.folder, copy.folder)
+    write_json(copy.operating_point, {**read_json(copy.operating_point), "reach": 0.0})
+    return copy
+
+
+def package(run: RunPaths, deploy: Path, code: Path, cwd: Path) -> Path:
+    """The Bento that this code makes of a run; `cwd` is where the run's photographs are."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-m", "ss_poc.bento_deploy", "--result", str(run.result), "--img_dir_name",
+                    run.img_dir_name, "--model_name", run.model_name, "--deploy", str(deploy)], cwd=cwd, check=True,
+                   timeout=300, env={**environment, "PYTHONPATH": str(code)})
+    return deploy / "KerasSegmentationService/segment" / run.model_name
 
 
 def place(bento: Path, folder: Path, version: str) -> None:
@@ -60,12 +80,11 @@ def answer(client: httpx.Client, photo: bytes, version: str) -> dict[str, Any]:
         assert time.monotonic() < until, f"version {version} never answered"
 
 
-def test_an_older_bento_takes_over_answers_alike_and_is_rolled_back(older_code, run, bento, labelled, tmp_path):
+def test_an_older_bento_takes_over_answers_alike_and_is_rolled_back(older_code, run, labelled, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([sys.executable, "-m", "ss_poc.bento_deploy", "--img_dir_name", "tiny", "--model_name", "v_1",
-                    "--deploy", str(tmp_path / "packaged")], cwd=run.result.parent, check=True, timeout=300,
-                   env={**environment, "PYTHONPATH": str(older_code)})
-    older = tmp_path / "packaged/KerasSegmentationService/segment/v_1"
+    copy = without_reach(run, tmp_path / "result")
+    older, bento = (package(copy, tmp_path / name, code, run.result.parent)
+                    for name, code in (("packaged", older_code), ("today", ROOT / "src")))
     assert (older / "src/ss_poc/web.py").is_file() and not (older / "src/ss_poc/serving").exists()
     place(bento, tmp_path, "today")
     place(older, tmp_path, "older")

@@ -250,7 +250,10 @@ def test_sigterm_answers_all_that_was_accepted_and_says_that_it_drains(bento, ph
                 ready = httpx.get(f"http://127.0.0.1:{served.port}/readyz", timeout=2)
                 if ready.status_code == 503:
                     break
-            assert ready.status_code == 503
+            alive = httpx.get(f"http://127.0.0.1:{served.port}/livez", timeout=2)
+            assert ready.status_code == 503 and alive.status_code == 200
+            # Or a client that keeps its connection would ask just as the process leaves.
+            assert ready.headers["connection"] == alive.headers["connection"] == "close"
             load.stop.set()
         assert served.process.wait(20) in (0, -signal.SIGTERM, 143)
         assert set(load.statuses) == {200} and len(load.statuses) > 20 and load.broken == []

@@ -21,7 +21,7 @@ def application(state: ServiceState) -> FastAPI:
     app = FastAPI(title=SERVICE, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.service = state
     app.add_exception_handler(SegmentError, _refuse)
-    app.add_middleware(Guard, token=state.config.api_token, life=state.life)
+    app.add_middleware(Guard, token=state.config.api_token)
     app.add_middleware(Origins, origins=state.config.cors)
     if state.without_model:
         app.include_router(label_studio.router)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.errors import SegmentError, ServiceError
 from .metrics import REQUESTS, SECONDS, log_line
-from .state import Life, RequestNote
+from .state import RequestNote
 
 __all__ = ["Guard", "Origins", "error_response"]
 
@@ -69,8 +69,8 @@ class Origins(CORSMiddleware):
 class _Exchange:
     """One request and what becomes of it: its id, its note, and the status of its answer (0 before there is one)."""
 
-    def __init__(self, scope: Scope, send: Send, life: Life) -> None:
-        self.scope, self._send, self._life = scope, send, life
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope, self._send = scope, send
         self.started, self.status, self.note = time.perf_counter(), 0, RequestNote()
         given = Headers(scope=scope).get("x-request-id", "")
         self.id = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex[:16]
@@ -80,10 +80,7 @@ class _Exchange:
         """Pass a piece of the answer on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            changed = MutableHeaders(scope=message)
-            changed["X-Request-ID"] = self.id
-            if self._life.draining:  # so that the client's next request reaches another process
-                changed["Connection"] = "close"
+            MutableHeaders(scope=message)["X-Request-ID"] = self.id
         await self._send(message)
 
     def log(self) -> None:
@@ -104,18 +101,17 @@ class Guard:
     Args:
         app: what answers.
         token: that requests must carry, None for none. Pages and their files need none; the requests of a page do.
-        life: whether connections should be closed after their answer.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, life: Life) -> None:
-        self.app, self.token, self.life = app, (token or "").encode(), life
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self.app, self.token = app, (token or "").encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self.life)
+        exchange = _Exchange(scope, send)
         try:
             if self._may(scope):
                 await self.app(scope, receive, exchange.send)

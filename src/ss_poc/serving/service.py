@@ -21,8 +21,9 @@ from typing import Any
 
 import bentoml
 import numpy as np
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.config import ServeConfig
 from ..core.deployed import CARD_FILE, SERVICE
@@ -109,23 +110,33 @@ class KerasSegmentationService:
 
 
 class Readiness:
-    """Answers `/readyz`, before BentoML does: 503 until the model is warm and once the service was told to stop."""
+    """Answers `/readyz`, before BentoML does: 503 until the model is warm and once the service was told to stop.
+
+    From then on each answer, whoever gives it, asks the client to close its connection: so its next request reaches
+    another process, and none comes just as this one leaves.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `/readyz`; pass every other request on."""
-        if scope["type"] != "http" or scope["path"] != "/readyz":
-            await self.app(scope, receive, send)
-            return
         life, served = STATE.life, STATE.served
+
+        async def close_when_draining(message: Message) -> None:
+            if message["type"] == "http.response.start" and life.draining:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        if scope["type"] != "http" or scope["path"] != "/readyz":
+            await self.app(scope, receive, close_when_draining)
+            return
         body: dict[str, Any] = {"ready": life.takes_requests, "draining": life.draining}
         if served:
             spec = served.predictor.spec
             body |= {"name": spec.name, "version": spec.version, "engine": served.predictor.engine,
                      "engines_refused": served.predictor.refused}
-        await JSONResponse(body, 200 if body["ready"] else 503)(scope, receive, send)
+        await JSONResponse(body, 200 if body["ready"] else 503)(scope, receive, close_when_draining)
 
 
 # bentoml.service() makes a Service of the class, which type checkers take for the class itself.
