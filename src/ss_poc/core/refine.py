@@ -11,7 +11,7 @@ import numpy as np
 from .config import Rule
 from .masks import bounding_box, row_bands
 
-__all__ = ["below", "grow", "plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule",
+__all__ = ["below", "extend", "plain_rules", "refine", "refine_channel", "resize_probability", "scaled_rule",
            "threshold_and_pad"]
 
 
@@ -44,10 +44,8 @@ def refine(probability: np.ndarray, rules: Sequence[Rule], size_hw: Sequence[int
         if window is not None:  # most classes are on few images, and there on a small part
             large = resize_probability(values, size_hw)
             mask[channel][window] = refine_channel(large[window], proba, pad, least_area, rule.convex)
-            if rule.reach and threshold is None and mask[channel].any():
-                least = below(proba, rule.reach)
-                around = _reach(values, least, 0, size_hw) or window
-                grow(mask[channel][around], large[around], least)
+            if rule.reach and threshold is None:
+                extend(mask[channel], large, below(proba, rule.reach))
     return np.moveaxis(mask, 0, -1)
 
 
@@ -56,7 +54,7 @@ def below(proba: float, log_odds: float) -> float:
     return 1 / (1 + (1 / min(proba, 1 - 1e-6) - 1) * math.exp(log_odds))
 
 
-def grow(mask_hw: np.ndarray, probability_hw: np.ndarray, least: float) -> None:
+def extend(mask_hw: np.ndarray, probability_hw: np.ndarray, least: float) -> None:
     """Let marks grow, in place, into all pixels that are connected to them (8) and have at least a probability: the
     second threshold of Canny 1986 (IEEE TPAMI 8, 679).
 
@@ -65,12 +63,16 @@ def grow(mask_hw: np.ndarray, probability_hw: np.ndarray, least: float) -> None:
         probability_hw: (H, W) float32 in 0..1.
         least: the lower threshold.
     """
-    count, labelled = cv2.connectedComponents((probability_hw >= least).view(np.uint8), connectivity=8)
+    box = bounding_box(probability_hw >= least) if mask_hw.any() else None
+    if box is None:
+        return
+    marks, high = mask_hw[box], probability_hw[box] >= least
+    count, labelled = cv2.connectedComponents(np.ascontiguousarray(high).view(np.uint8), connectivity=8)
     reached = np.zeros(count, bool)
-    reached[np.unique(labelled[mask_hw])] = True
+    reached[np.unique(labelled[marks])] = True
     reached[0] = False  # what lies below
-    for rows in row_bands(mask_hw.shape):  # the labels, widened to index with, are eight bytes a pixel
-        mask_hw[rows] |= reached[labelled[rows]]
+    for rows in row_bands(marks.shape):  # the labels, widened to index with, are eight bytes a pixel
+        marks[rows] |= reached[labelled[rows]]
 
 
 def _reach(probability_hw: np.ndarray, proba: float, pad: int, size_hw: Sequence[int]) -> tuple[slice, slice] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.config import Rule
-from ..core.refine import refine
+from ..core.refine import below, extend, refine, resize_probability
 from ..core.scores import dice_of_counts, intersection_union, iou_of_counts
 
 __all__ = ["REACHES", "count_reaches", "find_reach"]
@@ -27,10 +27,17 @@ def count_reaches(probability: np.ndarray, truth: np.ndarray, rules: Sequence[Ru
     Returns:
         (reaches, 2, C) int64: pixels in both masks, and in either.
     """
-    def mask(reach: float) -> np.ndarray:
-        return refine(probability, [dataclasses.replace(rule, reach=reach) for rule in rules], truth.shape[:2])
-
-    return np.array([intersection_union(truth, mask(reach)) for reach in REACHES])
+    size_hw = truth.shape[:2]
+    mask = refine(probability, [dataclasses.replace(rule, reach=0.0) for rule in rules], size_hw)
+    counts = np.zeros((len(REACHES), 2, len(rules)), np.int64)
+    for channel, rule in enumerate(rules):
+        marks, real = np.ascontiguousarray(mask[..., channel]), truth[..., channel : channel + 1]
+        large = resize_probability(probability[..., channel], size_hw) if marks.any() else None
+        for number, reach in enumerate(REACHES):
+            if large is not None and reach:  # what grew to a higher threshold grows on
+                extend(marks, large, below(rule.proba, reach))
+            counts[number, :, channel] = np.ravel(intersection_union(real, marks[..., None]))
+    return counts
 
 
 def find_reach(counts: Sequence[np.ndarray]) -> float:
