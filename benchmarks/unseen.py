@@ -5,7 +5,8 @@
 Photographs whose numbers, by which `--number` finds them in a name, lie within `--near` of the next one show the same
 workpiece. The workpieces are dealt into four hands; three of these are kept away in turn, the default trains on the
 rest and is judged on what was away, with the rules that the run found; the next three columns do not depend on these
-(`judging.py` says what they are). Runs in the folder of `--keep` are not repeated.
+(`judging.py` says what they are). Runs in the folder of `--keep` are not repeated. Flags that are not known here go to
+the training, such as `--group`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--near", type=int, default=0)
     parser.add_argument("--budget", default="12m")
     parser.add_argument("--keep", type=Path, help="folder to keep the runs in, and to find those of before")
-    options = parser.parse_args()
+    options, flags = parser.parse_known_args()
     document = read_json(find_json(options.img_path))
     dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
                    for image in document["images"]}, options.near)
@@ -49,7 +50,7 @@ def main() -> None:
                               for name, kept in (("known", False), ("unknown", True)))
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
-                trained(paths, known, options.budget, number)
+                trained(paths, known, options.budget, number, *flags)
             own = np.mean([value for value in Run.read(paths).scores.iou.values() if value is not None])
             print(f"| {number} | {own:.3f} | {row(paths, unknown)} |", flush=True)
 

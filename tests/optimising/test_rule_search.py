@@ -25,7 +25,7 @@ from ss_poc.inference.kept import KeptMaps
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.defect_probability import fit
 from ss_poc.optimising.rule_grid import Found
-from ss_poc.optimising.rule_search import _judge_all, looks_at, score_table
+from ss_poc.optimising.rule_search import _judge_all, looks_at, main, score_table
 
 
 def rows_of(path) -> list[dict[str, str]]:
@@ -60,6 +60,17 @@ def test_scores_in_the_csv_are_those_of_the_masks_in_the_csv(run):
     assert float(scores["1"]["total_score"]) == pytest.approx(np.mean([np.mean(v) for v in values.values()]), abs=1e-6)
     assert float(scores["1"]["total_score"]) >= float(scores["0"]["total_score"])
     assert float(scores["1"]["total_score"]) > 0.5
+
+
+def test_the_command_alone_predicts_an_image_once_for_each_look(run, monkeypatch):
+    """As it is, mirrored, lighter, and mirrored and darker: four looks at each of few images."""
+    copy, asked, probability = RunPaths(run.result.parent / "once", "tiny", "v_1"), [], Predictor.probability
+    shutil.copytree(run.folder, copy.folder)
+    monkeypatch.setattr(Predictor, "probability",
+                        lambda self, image_rgb: asked.append(1) or probability(self, image_rgb))
+    main(["--result", str(copy.result), "--img_dir_name", "tiny", "--model_name", "v_1"])
+    assert len(asked) == 4 * len(read_run(run)["split"]["valid"]) > 0 and not copy.maps.exists()
+    assert copy.rules.read_text() == run.rules.read_text()
 
 
 def test_rules_claim_the_dice_they_reach_when_applied(run, labelled):

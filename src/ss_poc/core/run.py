@@ -88,6 +88,11 @@ class RunPaths:
         return self.valid / OPERATING_FILE
 
     @property
+    def maps(self) -> Path:
+        """Where probability maps of the images that validate are kept while a command after training runs."""
+        return self.folder / ".maps"
+
+    @property
     def prediction(self) -> Path:
         return self.folder / "prediction"
 

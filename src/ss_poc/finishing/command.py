@@ -8,7 +8,6 @@ each image that validates once: its probability map is kept until the report is 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from ..core.config import FinishConfig, SearchConfig
 from ..core.run import RunPaths, update_run
 from ..core.settings import from_flags
-from ..inference.kept import KeptMaps
+from ..inference.kept import maps_kept_in
 from ..optimising import engine_choice, rule_search
 from ..optimising.export import export
 from ..reporting.page import report
@@ -33,24 +32,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def finish(paths: RunPaths) -> None:
     """Export a run, search its rules, choose its engine, and write its report. Say how long each took."""
-    folder = paths.folder / ".maps"
-    shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
-    folder.mkdir()
-    maps = KeptMaps(folder)
-    stages: dict[str, Callable[[], object]] = {
-        "export": lambda: export(paths, maps),
-        "post_processing": lambda: rule_search.optimise(paths, SearchConfig(), maps),
-        "optimise": lambda: engine_choice.optimise(paths, maps=maps),
-        "report": lambda: report(paths, maps)}
     seconds: dict[str, float] = {}
-    try:
+    with maps_kept_in(paths.maps) as maps:
+        stages: dict[str, Callable[[], object]] = {
+            "export": lambda: export(paths, maps),
+            "post_processing": lambda: rule_search.optimise(paths, SearchConfig(), maps),
+            "optimise": lambda: engine_choice.optimise(paths, maps=maps),
+            "report": lambda: report(paths, maps)}
         for name, stage in stages.items():
             print(f"\n{name}", flush=True)
             began = time.monotonic()
             stage()
             seconds[name] = round(time.monotonic() - began, 1)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     update_run(paths, finish_seconds=seconds)
     print(f"\n{sum(seconds.values()):.0f} s after training: "
           + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()), flush=True)

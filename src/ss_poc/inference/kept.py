@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from .predictor import Predictor
 
-__all__ = ["KeptMaps"]
+__all__ = ["KeptMaps", "maps_kept_in"]
 
 # Maps of a thousand photographs of a megapixel, one class; what is beyond is predicted again.
 MOST_BYTES = 4 << 30
@@ -62,3 +63,14 @@ class KeptMaps:
             path = self._folder / f"{len(self._files)}.npy"
             self._files[engine, name] = path
         np.save(path, probability)
+
+
+@contextmanager
+def maps_kept_in(folder: Path) -> Iterator[KeptMaps]:
+    """Keep maps in a folder of their own, which is removed in the end, and before that if a killed process left it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield KeptMaps(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -34,7 +34,7 @@ from ..core.settings import from_flags
 from ..core.text_table import counted, figure, text_table
 from ..data.dataset import Sample, load_trained
 from ..data.split import workpieces
-from ..inference.kept import KeptMaps
+from ..inference.kept import KeptMaps, maps_kept_in
 from ..inference.predictor import Prediction, Predictor
 from .calibration import folds_of
 from .defect_probability import believe
@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     config = from_flags(SearchConfig, argv, "Find each class' post-processing on the images that validate.",
                         examples=__doc__)
-    optimise(RunPaths(Path(config.result), config.data_set, config.model_name).require(), config)
+    paths = RunPaths(Path(config.result), config.data_set, config.model_name).require()
+    with maps_kept_in(paths.maps) as maps:
+        optimise(paths, config, maps)
 
 
 def optimise(paths: RunPaths, config: SearchConfig, maps: KeptMaps | None = None) -> list[Rule]:
