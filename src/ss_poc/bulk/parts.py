@@ -67,7 +67,7 @@ class PartMaker:
         """Return what a model makes with a threshold for every class, or None for each rule's own."""
         spec = predictor.spec
         # Without a reach it is left out: parts of before there was any go on being joined.
-        rules = [[str(value) for value in dataclasses.astuple(rule)][:None if rule.reach else -1]
+        rules = [[str(value) for name, value in dataclasses.asdict(rule).items() if name != "reach" or value]
                  for rule in predictor.rules]
         chance = [dataclasses.astuple(predictor.chance)] if predictor.chance else []  # earlier parts had none
         decided = json.dumps([rules, predictor.floors, *chance])

@@ -63,11 +63,14 @@ def extend(mask_hw: np.ndarray, probability_hw: np.ndarray, least: float) -> Non
         probability_hw: (H, W) float32 in 0..1.
         least: the lower threshold.
     """
-    box = bounding_box(probability_hw >= least) if mask_hw.any() else None
+    if not mask_hw.any():
+        return
+    high = probability_hw >= least
+    box = bounding_box(high)
     if box is None:
         return
-    marks, high = mask_hw[box], probability_hw[box] >= least
-    count, labelled = cv2.connectedComponents(np.ascontiguousarray(high).view(np.uint8), connectivity=8)
+    marks = mask_hw[box]
+    count, labelled = cv2.connectedComponents(np.ascontiguousarray(high[box]).view(np.uint8), connectivity=8)
     reached = np.zeros(count, bool)
     reached[np.unique(labelled[marks])] = True
     reached[0] = False  # what lies below
