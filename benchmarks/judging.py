@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from ss_poc.core.scores import intersection_union, iou_of_counts
+from ss_poc.core.scores import average_precisions, intersection_union, iou_of_counts
 from ss_poc.data.dataset import Sample
 from ss_poc.inference.predictor import Predictor
 from ss_poc.optimising.calibration import count_pixels
@@ -63,21 +63,6 @@ def mean_known(values: np.ndarray) -> float:
     """Mean of the values that are not nan; nan where all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def average_precisions(pixels: np.ndarray) -> np.ndarray:
-    """Average precision of each class: the sum over all thresholds of precision times the gain in recall.
-
-    Args:
-        pixels: (2, C, bins), labelled pixels and all, by rising probability, as `count_pixels` gives them.
-
-    Returns:
-        (C,) in 0..1; nan for a class without a labelled pixel.
-    """
-    hit, marked = np.cumsum(pixels[..., ::-1], axis=-1)
-    precision = hit / np.maximum(marked, 1)
-    true = np.where(hit[:, -1] > 0, hit[:, -1], np.nan)
-    return (precision * np.diff(hit, axis=-1, prepend=0)).sum(axis=-1) / true
 
 
 def best_ious(pixels: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def test_what_the_recipe_chooses_is_left_open():
     assert [name for name, value in vars(config).items() if value is None] == [
         "img_dir_name", "json_path", "budget", "batch_size", "architecture", "encoder", "weights", "freeze", "size",
         "scale", "crop", "sampling", "mosaic", "loss", "optimizer", "lr", "ema", "valid", "group", "fold",
-        "augmentation", "strength", "views", "precision", "gpus", "cache_mb"]
+        "augmentation", "strength", "views", "features", "precision", "gpus", "cache_mb"]
 
 
 @pytest.mark.parametrize("cls", [*STAGES, ServeConfig])

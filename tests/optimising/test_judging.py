@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from ss_poc.core.scores import average_precisions
+
 
 @pytest.fixture
 def judging(monkeypatch) -> ModuleType:
@@ -23,7 +25,7 @@ COUNTS = np.array([[[0, 1, 0, 3], [0, 0, 0, 0]], [[6, 4, 2, 4], [10, 3, 2, 1]]],
 
 
 def test_average_precision_is_precision_where_recall_grows(judging):
-    found = judging.average_precisions(COUNTS)
+    found = average_precisions(COUNTS)
     assert found[0] == pytest.approx(3 / 4 * 3 / 4 + 1 / 4 * 4 / 10) and np.isnan(found[1])
     scores = np.repeat([3, 2, 1, 0], [4, 2, 4, 6])
     true = np.zeros(16, bool)

@@ -167,7 +167,7 @@ def test_this_machine_has_cores_and_memory():
 NAMED = {"architecture": "unet", "encoder": "resnet18", "scale": 0.5, "size": "128x160", "crop": "96x128",
          "sampling": 0.2, "mosaic": 0.1, "strength": 0.3, "batch_size": 5, "cache_mb": 77, "loss": "focal",
          "optimizer": "adamw", "lr": 0.01, "weights": "none", "freeze": 1, "precision": "float32",
-         "views": "upside_down"}
+         "views": "upside_down", "features": "none"}
 
 
 @pytest.mark.parametrize("here", [CPU, GPU])
@@ -185,6 +185,24 @@ def test_one_setting_that_is_named_leaves_the_others_to_be_chosen(name):
     assert getattr(config, name) == NAMED[name]
     assert rows[name].why == "as you asked"
     assert all(row.why and row.why != "as you asked" for setting, row in rows.items() if setting != name)
+
+
+@pytest.mark.parametrize(("named", "survey", "says"), [
+    ({"budget": "15m"}, THIN, None), ({}, THIN, None), ({"budget": "5m"}, THIN, None),
+    ({"budget": "3m"}, THIN, "3m is too short"),
+    ({"preset": "fast"}, THIN, "answers soonest"),
+    ({"architecture": "unet"}, THIN, "its encoder has its own"),
+    ({"good_only": True}, THIN, "memory of good photographs"),
+    ({}, dataclasses.replace(THIN, covered=0.8), "labels fill the images")])
+def test_features_of_imagenet_stand_beside_a_compact_network_that_has_time(named, survey, says):
+    config, rows = chosen(survey=survey, **named)
+    assert config.features == ("none" if says else "imagenet")
+    assert (says or "workpieces never seen") in rows["features"].why
+
+
+def test_features_that_the_user_refuses_stay_away():
+    config, rows = chosen(features="none")
+    assert config.features == "none" and rows["features"].why == "as you asked"
 
 
 @pytest.mark.parametrize(("preset", "turn_v", "turn_h", "views", "says"), [

@@ -13,8 +13,8 @@ from .host import cores
 from .settings import check_bounds, setting
 
 __all__ = [
-    "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXIF_LABELS", "LOSSES", "NAME_PATTERN", "OPTIMIZERS",
-    "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
+    "ARCHITECTURES", "CUDA_ENGINE", "DEMO", "ENGINES", "EXCLUSIVE", "EXIF_LABELS", "FEATURES", "LOSSES", "NAME_PATTERN",
+    "OPTIMIZERS", "PRECISIONS", "PRESETS", "SERVING_ENGINES", "VIEWS", "ChosenConfig", "DeployConfig", "ExportConfig",
     "FinishConfig", "OptimiseConfig", "PredictConfig", "ReportConfig", "Rule", "RunConfig",
     "SearchConfig", "ServeConfig", "TrainConfig", "WITH_MEMORY", "format_size", "is_zip_name", "parse_duration",
     "parse_fraction", "parse_nth", "parse_size",
@@ -27,6 +27,8 @@ SERVING_ENGINES = (*ENGINES, CUDA_ENGINE)
 CLUSTERS = ("ray",)
 PRESETS = ("fast", "balanced", "accurate")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+FEATURES = ("imagenet", "none")
+EXCLUSIVE = ("auto", "yes", "no")
 VIEWS = ("single", "mirrored", "upside_down", "turned", "all")
 LOSSES = ("balanced_dice", "balanced", "bce_dice", "bce_logdice", "focal", "tversky", "lovasz")
 OPTIMIZERS = ("muon", "adamw")
@@ -146,6 +148,10 @@ class TrainConfig(RunConfig):
                                      least=0.0, most=2.0, unset="chosen", old_unset=-1)
     views: str | None = setting(None, "mirror images whose answers are averaged when serving", choices=VIEWS,
                                 unset="chosen")
+    features: str | None = setting(None, "features beside the network's own: imagenet (in the package) or none",
+                                   choices=FEATURES, unset="chosen")
+    exclusive: str = setting("auto", "whether a photograph shows one class at most, so that classes compete on it; "
+                                     "auto: yes where no labelled photograph shows two", choices=EXCLUSIVE)
     precision: str | None = setting(None, "arithmetic of the network", choices=PRECISIONS,
                                     unset="the fastest that is safe")
     xla: bool = setting(False, "compile the training step with XLA")
@@ -213,6 +219,7 @@ class ChosenConfig(TrainConfig):
         freeze: int
         precision: str
         views: str
+        features: str
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class ModelSpec:
         twins: other files of the graph, such as its int8 form, and their digests.
         bit_depth: bits that the training's photographs use in files of 16 bits.
         value_range: values of its float, signed and 32-bit photographs that become 0 and 255; None: it had none.
+        exclusive: whether a photograph shows one class at most, so that classes compete on it (`core.rivals`).
     """
 
     name: str
@@ -51,6 +52,7 @@ class ModelSpec:
     twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     bit_depth: int = FULL_DEPTH
     value_range: tuple[float, float] | None = None
+    exclusive: bool = False
 
     @property
     def levels(self) -> Levels:
@@ -88,6 +90,8 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
         del values["bit_depth"]
     if spec.value_range is None:
         del values["value_range"]
+    if not spec.exclusive:
+        del values["exclusive"]
     write_json(folder / SPEC_FILE, values)
 
 

@@ -230,6 +230,8 @@ class Run:
         train: None before training has ended.
         memory: of a model of good photographs alone, how many windows of them it remembers; else None.
         export: largest difference to Keras, digest and bytes of the graph.
+        features: how much features of ImageNet count beside the network, `weight`, and the mean average `precision` of
+            each weight that was tried; empty without them.
         calibration: of each class `factor` and `offset` (`optimising.calibration`), and how far probabilities are off
             `before` and `after`; empty where the graph stays as it is.
         scores: None before the search.
@@ -253,6 +255,7 @@ class Run:
     train: Trained | None = None
     memory: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
+    features: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
     scores: Scores | None = None
     search: Sequence[Mapping[str, Any]] = ()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["bootstrap", "bootstrap_weights", "dice", "dice_of_counts", "interval", "interval_of", "intersection_union",
-           "iou_of_counts", "mean_iou"]
+__all__ = ["average_precisions", "bootstrap", "bootstrap_weights", "dice", "dice_of_counts", "interval", "interval_of",
+           "intersection_union", "iou_of_counts", "mean_iou"]
 
 # Bounds of an interval that holds 95 % of the bootstrap samples.
 BOUNDS = (0.025, 0.975)
@@ -52,6 +52,22 @@ def dice_of_counts(both: np.ndarray, total: np.ndarray) -> np.ndarray:
 def iou_of_counts(both: np.ndarray, either: np.ndarray) -> np.ndarray:
     """IoU from pixels in both masks and in either, of any one shape; nan where there are none."""
     return np.where(either > 0, both / np.maximum(either, 1), np.nan)
+
+
+def average_precisions(pixels: np.ndarray) -> np.ndarray:
+    """Average precision of each class: the sum over all thresholds of precision times the gain in recall.
+
+    Args:
+        pixels: (2, C, bins), labelled pixels and all, by rising probability.
+
+    Returns:
+        (C,) in 0..1; nan for a class without a labelled pixel.
+    """
+    hit, marked = np.cumsum(pixels[..., ::-1], axis=-1)
+    precision = hit / np.maximum(marked, 1)
+    true = np.where(hit[:, -1] > 0, hit[:, -1], np.nan)
+    found: np.ndarray = (precision * np.diff(hit, axis=-1, prepend=0)).sum(axis=-1) / true
+    return found
 
 
 def bootstrap_weights(count: int, resamples: int, seed: int = 0) -> np.ndarray:

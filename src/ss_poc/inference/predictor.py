@@ -19,6 +19,7 @@ from ..core.masks import bounding_box, components, empty_rle, encode_rle
 from ..core.model_spec import ModelSpec, read_spec
 from ..core.platt import Calibration
 from ..core.refine import plain_rules, refine, resize_probability
+from ..core.rivals import compete
 from ..core.rules_file import OPERATING_FILE, read_chance, read_floors, read_rules
 from ..core.tiles import blend, map_size, window_count
 from .engines import Run, Shared, load_engine
@@ -192,7 +193,8 @@ class Predictor:
             (h, w, C) float32 probabilities in 0..1, with (h, w) = `map_size((H, W))`.
         """
         image = resize_image(image_rgb, self.map_size(image_rgb.shape[:2]))
-        return blend(image, self.spec.size_hw, self._run)
+        found = blend(image, self.spec.size_hw, self._run)
+        return compete(found) if self.spec.exclusive else found
 
     def map_size(self, image_hw: Sequence[int]) -> tuple[int, int]:
         """Return the (height, width) of the probability map of an image of (height, width)."""

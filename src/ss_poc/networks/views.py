@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from . import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 
 import keras  # noqa: E402  isort: skip
 from keras import ops  # noqa: E402  isort: skip
 
-__all__ = ["MIRRORED", "with_views"]
+__all__ = ["MIRRORED", "averaged", "with_views"]
 
 # Axes of (N, h, w, C) along which each view is mirrored.
 MIRRORED: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -25,8 +27,20 @@ def with_views(model: keras.Model, views: str) -> keras.Model:
     Returns:
         Network of the same shapes; `model` itself for "single".
     """
-    flips = MIRRORED[views]
-    if len(flips) == 1:
+    return averaged(model, MIRRORED[views])
+
+
+def averaged(model: keras.Model, flips: Sequence[tuple[int, ...]]) -> keras.Model:
+    """Build a network that averages the answers of `model` to mirror images, mirrored back.
+
+    Args:
+        model: (N, h, w, 3) float32 to (N, h', w', C) float32.
+        flips: of each mirror image the axes of (N, h, w, C) along which it is mirrored.
+
+    Returns:
+        Network of the same shapes; `model` itself for the image as it is.
+    """
+    if list(flips) == [()]:
         return model
     image = keras.Input(model.input_shape[1:], name="image")
     # All views in one batch: a graph with one copy of the network, and larger multiplications.

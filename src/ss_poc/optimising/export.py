@@ -21,6 +21,7 @@ from ..core.images import decode_image, resize_image
 from ..core.model_spec import GRAPH_FILE, ModelSpec, write_spec
 from ..core.parallel import ahead
 from ..core.platt import IDENTITY
+from ..core.rivals import compete
 from ..core.run import Run, RunPaths, update_run
 from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
@@ -29,12 +30,15 @@ from ..data.split import workpieces
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
 from .calibration import calibrated, count_pixels, cross_fitted, expected_error, fit, write_into
+from .probe_weight import choose_weight
 
 __all__ = ["compare", "export", "main", "sample_windows"]
 
 TOLERANCE = 1e-4
 # Photographs that are compared.
 SAMPLES = 4
+# Labelled photographs that must show one class each before none is expected to show two.
+FEWEST_LABELLED = 20
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,6 +59,7 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
     from ..networks.build import build_model, default_encoder  # TensorFlow takes seconds to load
+    from ..networks.linear_probe import PROBE_FILE
     from ..networks.onnx_file import convert
     from ..networks.views import with_views
     from ..networks.weights import load_weights
@@ -63,7 +68,11 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
     config, data, size_hw = run.config, run.data, run.size_hw
     model = build_model(config.architecture, run.encoder, len(data.labels), size_hw)
     load_weights(model, paths.best_model())
-    model = with_views(model, config.views)
+    probe_file, exclusive = paths.model / PROBE_FILE, _exclusive(run)
+    if probe_file.is_file():
+        model, weighed = _with_probe(run, model, probe_file, exclusive)
+    else:
+        model, weighed = with_views(model, config.views), {}
     images = sample_windows(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
@@ -76,17 +85,48 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
                          sha256_file(folder / GRAPH_FILE), run.scale, bit_depth=data.bit_depth,
                          value_range=data.levels.span)
         write_spec(folder, spec)
-        calibration = _calibrate(run, folder, maps or KeptMaps())
-        spec = dataclasses.replace(spec, sha256=sha256_file(folder / GRAPH_FILE))
+        maps = maps or KeptMaps()
+        calibration = _calibrate(run, folder, maps)
+        spec = dataclasses.replace(spec, sha256=sha256_file(folder / GRAPH_FILE), exclusive=exclusive)
         write_spec(folder, spec)
+        if exclusive:
+            maps.change("onnxruntime", compete)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
-                              "bytes": (paths.export / GRAPH_FILE).stat().st_size}, calibration=calibration)
+                              "bytes": (paths.export / GRAPH_FILE).stat().st_size}, calibration=calibration,
+               features=weighed)
     print(f"exported {paths.best_model().name} → {paths.export / GRAPH_FILE}, "
           f"largest difference to Keras {difference:.1e}", flush=True)
     if calibration:
         print(f"probabilities are calibrated: off by {calibration['before']:.3f} in the mean before, by "
               f"{calibration['after']:.3f} after, on images that it was not fitted to", flush=True)
+    if weighed:
+        print(f"features of ImageNet beside the network count {weighed['weight']:g} to its 1; average precision with "
+              + ", ".join(f"{weight}: {precision:.3f}" for weight, precision in weighed["precision"].items()),
+              flush=True)
+    if exclusive:
+        print("no labelled photograph shows two classes, so classes compete on each (--exclusive no: they do not)"
+              if config.exclusive == "auto" else "classes compete on each photograph, as you asked", flush=True)
     return spec
+
+
+def _with_probe(run: Run, model: Any, path: Path, exclusive: bool) -> tuple[Any, dict[str, Any]]:
+    """Join the network with its linear probe; how much that counts, and why. What counts nothing is left out."""
+    from ..networks.linear_probe import enlarged, log_odds, probe_log_odds, read_probe, with_probe
+    from ..networks.views import with_views
+
+    probe = probe_log_odds(read_probe(path, len(run.data.labels)), run.size_hw)
+    weight, precision = choose_weight(run, log_odds(model), enlarged(probe), exclusive)
+    views = run.config.views
+    joined = with_probe(model, probe, weight, views) if weight else with_views(model, views)
+    return joined, {"weight": weight, "precision": precision}
+
+
+def _exclusive(run: Run) -> bool:
+    """Whether classes compete on a photograph: as the user says, else as all labels tell where these are enough."""
+    if run.config.exclusive != "auto":
+        return run.config.exclusive == "yes" and len(run.data.labels) > 1
+    shown = [len(sample.classes) for sample in load_trained(run).samples if sample.classes]
+    return len(run.data.labels) > 1 and len(shown) >= FEWEST_LABELLED and max(shown) == 1
 
 
 def _calibrate(run: Run, folder: Path, maps: KeptMaps) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..data.dataset import Sample
 from ..data.facts import Survey
 from ..networks import keras_setup  # noqa: F401  (quietens TensorFlow before Keras loads it)
 from ..networks.build import build_model
+from ..networks.linear_probe import PROBE_FILE, STRIDE, Probe, write_probe
 from .batches import make_crops, make_windows, plan_epoch
 from .callback import Progress
 from .claim import claim_folder
@@ -25,6 +26,8 @@ from .folder import put_in_place
 from .losses import loss_function
 from .model import compile_model, compiled, set_frozen
 from .plan import Plan
+from .probe import MOST as MOST_WINDOWS
+from .probe import fit_probe
 from .sampling import Source
 from .validation import Validator
 from .windows import Windows
@@ -32,9 +35,11 @@ from .windows import Windows
 import keras  # noqa: E402  isort: skip
 import tensorflow as tf  # noqa: E402  isort: skip
 
-__all__ = ["fit", "make_batches", "prepare_libraries"]
+__all__ = ["fit", "make_batches", "prepare_libraries", "probe_of"]
 
 MOST_EPOCHS = 100_000
+# Of a budget the linear probe may have this fraction.
+OF_BUDGET = 0.07
 
 
 def prepare_libraries(config: TrainConfig) -> None:
@@ -62,6 +67,8 @@ def fit(plan: Plan, started: float) -> None:
     prepare_libraries(config)
     crops, windows = make_batches(config, plan.survey, plan.samples("train"), plan.samples("valid"), classes)
     shown = None if config.resume else preview(crops, plan.dataset.colors)
+    kept = plan.paths.model / PROBE_FILE
+    probe = None if config.resume and kept.is_file() else probe_of(config, plan.survey, crops.source)
     strategy = strategy_for(plan.gpus)
     with strategy.scope() if strategy else contextlib.nullcontext():
         # The served network differs from the one that trains in the size of its input, and has averaged weights.
@@ -72,10 +79,30 @@ def fit(plan: Plan, started: float) -> None:
         claim_folder(plan)  # not before: weights may not fit, and the network may be too large for the memory
         if shown is not None:
             save_image(plan.paths.folder / "preview.jpg", shown)
+        if probe is not None:
+            write_probe(kept, probe)
         progress.restore(model)
         train_phases(config, model, crops, progress)
     progress.close()
     _conclude(plan, progress)
+
+
+def probe_of(config: ChosenConfig, survey: Survey, source: Source) -> Probe | None:
+    """The linear probe that stands beside the network; None where none is wanted, or none can be fitted.
+
+    Args:
+        config: of the run.
+        survey: facts of the images that train.
+        source: of these images.
+    """
+    if config.features != "imagenet":
+        return None
+    windows = Windows(source, parse_size(config.size), 1, MOST_WINDOWS, config.seed)
+    flips = [axis for axis, free in enumerate((survey.turnable_v, survey.turnable_h)) if free]
+    probe = fit_probe(windows, flips, config.seconds and config.seconds * OF_BUDGET, config.seed)
+    if probe is None:
+        print(f"without features of ImageNet: no object covers enough of {STRIDE}x{STRIDE} pixels", flush=True)
+    return probe
 
 
 def make_batches(config: ChosenConfig, survey: Survey, train: Sequence[Sample], valid: Sequence[Sample],

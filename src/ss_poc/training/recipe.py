@@ -298,11 +298,25 @@ def _views(config: ChosenConfig, facts: Facts) -> Choice:
                   f"a prediction averages {times} mirror images: fewer false alarms for {times} times the work", value)
 
 
+def _features(config: ChosenConfig, facts: Facts) -> Choice:
+    why_not = {
+        "its encoder has its own": config.architecture != "compact",
+        "the memory of good photographs has them": config.good_only,
+        "preset fast: the network alone answers soonest": config.preset == "fast",
+        "labels fill the images, they are no marks on a surface": facts.survey.covered > SCENE,
+        f"{config.budget} is too short for them": (config.seconds or SHORT["balanced"]) < SHORT["balanced"]}
+    for why, so in why_not.items():
+        if so:
+            return Choice("features", "none", why, "none")
+    return Choice("features", "imagenet", "a linear probe beside the network: finds more on workpieces never seen",
+                  "imagenet")
+
+
 RULES: dict[str, Callable[[ChosenConfig, Facts], Choice]] = {
     "architecture": _architecture, "encoder": _encoder, "weights": _weights, "scale": _scale, "size": _size,
     "crop": _crop, "sampling": _sampling, "mosaic": _mosaic, "strength": _strength, "batch_size": _batch_size,
     "cache_mb": _cache_mb, "loss": _loss, "optimizer": _optimizer, "lr": _lr, "freeze": _freeze,
-    "precision": _precision, "views": _views}
+    "precision": _precision, "views": _views, "features": _features}
 # Settings that the recipe may choose; a resumed run keeps what was chosen when it was started.
 CHOSEN = tuple(RULES)
 
