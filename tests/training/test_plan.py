@@ -164,8 +164,9 @@ def test_a_wrong_group_is_said_or_refused_before_anything_is_written(repeated, c
 
 
 def test_what_comes_after_the_training_takes_longer_on_cores_without_wide_vectors(config, capsys, monkeypatch):
-    assert [seconds_after(10, wide) for wide in (True, False)] == [40, 55]
-    for wide, seconds in ((True, 30), (False, 45)):
+    assert [seconds_after(10, wide, False) for wide in (True, False)] == [40, 55]
+    assert [seconds_after(10, wide, True) for wide in (True, False)] == [70, 100]
+    for wide, seconds in ((True, 60), (False, 90)):  # with features of ImageNet, the default
         monkeypatch.setattr("ss_poc.training.command.wide_vectors", lambda wide=wide: wide)
         _say(make_plan(config))
         assert f"afterwards about {seconds} s for graph, rules, engine and report" in capsys.readouterr().out

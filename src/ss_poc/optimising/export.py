@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +58,12 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
     Raises:
         ModelError: the graph has more than one input or output, or differs from Keras by more than TOLERANCE.
     """
-    from ..networks.build import build_model, default_encoder  # TensorFlow takes seconds to load
-    from ..networks.linear_probe import PROBE_FILE
+    from ..networks.build import default_encoder  # TensorFlow takes seconds to load
     from ..networks.onnx_file import convert
-    from ..networks.views import with_views
-    from ..networks.weights import load_weights
 
     run = Run.read(paths)
-    config, data, size_hw = run.config, run.data, run.size_hw
-    model = build_model(config.architecture, run.encoder, len(data.labels), size_hw)
-    load_weights(model, paths.best_model())
-    probe_file, exclusive = paths.model / PROBE_FILE, _exclusive(run)
-    if probe_file.is_file():
-        model, weighed = _with_probe(run, model, probe_file, exclusive)
-    else:
-        model, weighed = with_views(model, config.views), {}
+    config, data, size_hw, exclusive = run.config, run.data, run.size_hw, _exclusive(run)
+    model, features = _served(run, paths, exclusive)
     images = sample_windows(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
@@ -93,32 +84,43 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
             maps.change("onnxruntime", compete)
     update_run(paths, export={"max_difference": difference, "sha256": spec.sha256,
                               "bytes": (paths.export / GRAPH_FILE).stat().st_size}, calibration=calibration,
-               features=weighed)
+               features=features)
     print(f"exported {paths.best_model().name} → {paths.export / GRAPH_FILE}, "
           f"largest difference to Keras {difference:.1e}", flush=True)
-    if calibration:
-        print(f"probabilities are calibrated: off by {calibration['before']:.3f} in the mean before, by "
-              f"{calibration['after']:.3f} after, on images that it was not fitted to", flush=True)
-    if weighed:
-        print(f"features of ImageNet beside the network count {weighed['weight']:g} to its 1; average precision with "
-              + ", ".join(f"{weight}: {precision:.3f}" for weight, precision in weighed["precision"].items()),
-              flush=True)
-    if exclusive:
-        print("no labelled photograph shows two classes, so classes compete on each (--exclusive no: they do not)"
-              if config.exclusive == "auto" else "classes compete on each photograph, as you asked", flush=True)
+    _say(calibration, features, config.exclusive if exclusive else "no")
     return spec
 
 
-def _with_probe(run: Run, model: Any, path: Path, exclusive: bool) -> tuple[Any, dict[str, Any]]:
-    """Join the network with its linear probe; how much that counts, and why. What counts nothing is left out."""
-    from ..networks.linear_probe import enlarged, log_odds, probe_log_odds, read_probe, with_probe
+def _served(run: Run, paths: RunPaths, exclusive: bool) -> tuple[Any, dict[str, Any]]:
+    """The network that is served: all views of the best model, and its linear probe where there is one and it counts;
+    how much that counts, and why."""
+    from ..networks.build import build_model
+    from ..networks.linear_probe import PROBE_FILE, enlarged, log_odds, probe_log_odds, read_probe, with_probe
     from ..networks.views import with_views
+    from ..networks.weights import load_weights
 
-    probe = probe_log_odds(read_probe(path, len(run.data.labels)), run.size_hw)
+    classes, views = len(run.data.labels), run.config.views
+    model = build_model(run.config.architecture, run.encoder, classes, run.size_hw)
+    load_weights(model, paths.best_model())
+    if not (paths.model / PROBE_FILE).is_file():
+        return with_views(model, views), {}
+    probe = probe_log_odds(read_probe(paths.model / PROBE_FILE, classes), run.size_hw)
     weight, precision = choose_weight(run, log_odds(model), enlarged(probe), exclusive)
-    views = run.config.views
     joined = with_probe(model, probe, weight, views) if weight else with_views(model, views)
     return joined, {"weight": weight, "precision": precision}
+
+
+def _say(calibration: Mapping[str, Any], features: Mapping[str, Any], exclusive: str) -> None:
+    if calibration:
+        print(f"probabilities are calibrated: off by {calibration['before']:.3f} in the mean before, by "
+              f"{calibration['after']:.3f} after, on images that it was not fitted to", flush=True)
+    if features:
+        print(f"features of ImageNet beside the network count {features['weight']:g} to its 1; average precision with "
+              + ", ".join(f"{weight}: {precision:.3f}" for weight, precision in features["precision"].items()),
+              flush=True)
+    if exclusive != "no":
+        print("no labelled photograph shows two classes, so classes compete on each (--exclusive no: they do not)"
+              if exclusive == "auto" else "classes compete on each photograph, as you asked", flush=True)
 
 
 def _exclusive(run: Run) -> bool:

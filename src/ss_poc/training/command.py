@@ -31,7 +31,7 @@ __all__ = ["main", "train"]
 OnGood = Callable[[TrainConfig, Callable[[TrainConfig], RunPaths]], RunPaths]
 
 # Seconds after the training, and for a megapixel of what validates: two cores, a compact network (docs/optimising.md);
-# and those of cores without wide vectors.
+# and those of cores without wide vectors. A graph with features of ImageNet takes twice the first.
 AFTER, AFTER_ON_SLOW_CORES = (30, 1.0), (45, 1.0)
 # Findings that concern many photographs at once: said before those of single ones.
 OF_THE_SET = ("exif-unsure", "bit-depth", "value-range")
@@ -108,16 +108,16 @@ def _say_afterwards(plan: Plan) -> None:
     names, scale = set(plan.split["valid"]), plan.config.scale
     sizes = [map_size(sample.size_hw, scale or 0.0, parse_size(plan.config.size)) for sample in plan.dataset.samples
              if sample.name in names]
-    megapixels = sum(height * width for height, width in sizes) / 1e6
-    print(f"afterwards about {seconds_after(megapixels, wide_vectors()):.0f} s for graph, rules, engine and "
+    megapixels, features = sum(height * width for height, width in sizes) / 1e6, plan.config.features == "imagenet"
+    print(f"afterwards about {seconds_after(megapixels, wide_vectors(), features):.0f} s for graph, rules, engine and "
           f"report, of {counted(len(sizes), 'validation image')} with {megapixels:.1f} megapixels", flush=True)
 
 
-def seconds_after(megapixels: float, wide: bool) -> float:
+def seconds_after(megapixels: float, wide: bool, features: bool) -> float:
     """Seconds from the end of a training to its report, for so many megapixels of what validates, with cores that have
-    wide vectors or have none."""
+    wide vectors or have none, and with features of ImageNet beside the network or without."""
     seconds, a_megapixel = AFTER if wide else AFTER_ON_SLOW_CORES
-    return seconds + a_megapixel * megapixels
+    return (2 if features else 1) * seconds + a_megapixel * megapixels
 
 
 def _say_workpieces(plan: Plan) -> None:
