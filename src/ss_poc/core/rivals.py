@@ -22,7 +22,7 @@ def compete(probability: np.ndarray) -> np.ndarray:
     squares = np.zeros(probability.shape[-1])
     for rows in row_bands(probability.shape[:2]):
         band = probability[rows].astype(np.float32)
-        squares += np.square(band).sum(axis=(0, 1), dtype=np.float64)
+        squares += np.einsum("hwc,hwc->c", band, band)
     shares = (squares / max(squares.sum(), np.finfo(np.float64).tiny)).astype(np.float32)
     for rows in row_bands(probability.shape[:2]):
         probability[rows] *= shares
