@@ -29,6 +29,8 @@ __all__ = ["PROBE_FILE", "STRIDE", "Probe", "enlarged", "log_odds", "probe_featu
 PROBE_FILE = "probe.npz"
 # Pixels for each place of the features, along each side.
 STRIDE = 8
+# Channels of the maps together.
+FEATURES = 40 + 112 + 320
 # Probabilities nearer to 0 or 1 count as this near: a probe is never sure enough to silence the network.
 NEAREST = 1e-4
 
@@ -64,8 +66,8 @@ def read_probe(path: Path, classes: int) -> Probe:
     except Exception as error:  # of zipfile, zlib and NumPy: a damaged file fails in many ways
         raise ModelError(f"{path} cannot be read: {error}", "the probe that the training wrote",
                          "train again with --overwrite") from error
-    if probe.bias.shape != (1 + classes,) or probe.kernel.shape[1:] != (1 + classes,):
-        raise ModelError(f"{path} is for {len(probe.bias) - 1} classes", f"{classes}, as the run has",
+    if probe.bias.shape != (1 + classes,) or probe.kernel.shape != (FEATURES, 1 + classes):
+        raise ModelError(f"{path} is of {probe.kernel.shape}", f"({FEATURES}, {1 + classes}), for the run's classes",
                          "train again with --overwrite")
     return probe
 
@@ -113,15 +115,13 @@ def probe_log_odds(probe: Probe, size_hw: Sequence[int], weights: str | None = "
         Model from (N, h, w, 3) float32 RGB in 0..255 to (N, h / 8, w / 8, C) float32 log-odds.
     """
     image = keras.Input((*size_hw, 3), name="image")
-    weighed, first, kernels = [], 0, []
+    weighed, first = [], 0
     for number, (values, times) in enumerate(_taps(image, size_hw, weights)):
         layer = layers.Conv2D(len(probe.bias), 1, use_bias=number == 0, name=f"probe_{number}")
         weighed.append(_enlarged(layer(values), times))
-        last = first + values.shape[-1]
-        kernels.append((layer, probe.kernel[None, None, first:last]))
-        first = last
-    for number, (layer, kernel) in enumerate(kernels):
-        layer.set_weights([kernel, probe.bias] if number == 0 else [kernel])
+        kernel = probe.kernel[None, None, first:first + values.shape[-1]]
+        layer.set_weights([kernel] if number else [kernel, probe.bias])
+        first += values.shape[-1]
     probability = ops.clip(ops.softmax(layers.Add()(weighed))[..., 1:], NEAREST, 1 - NEAREST)
     return keras.Model(image, ops.log(probability) - ops.log(1 - probability), name="probe")
 
