@@ -29,7 +29,8 @@ from ss_poc.training.earlier import as_started, split_of
 from ss_poc.training.folder import WRITTEN
 from ss_poc.training.plan import share
 
-FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32")
+FLAGS = ("--img_path", "tiny", "--epoch", "8", "--batch_size", "8", "--patience", "20", "--size", "32x32", "--features",
+         "none")
 
 
 def scores_of(paths: RunPaths) -> list[list[str]]:
