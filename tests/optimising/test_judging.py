@@ -24,7 +24,7 @@ def judging(monkeypatch) -> ModuleType:
 COUNTS = np.array([[[0, 1, 0, 3], [0, 0, 0, 0]], [[6, 4, 2, 4], [10, 3, 2, 1]]], float)
 
 
-def test_average_precision_is_precision_where_recall_grows(judging):
+def test_average_precision_is_precision_where_recall_grows():
     found = average_precisions(COUNTS)
     assert found[0] == pytest.approx(3 / 4 * 3 / 4 + 1 / 4 * 4 / 10) and np.isnan(found[1])
     scores = np.repeat([3, 2, 1, 0], [4, 2, 4, 6])

@@ -25,14 +25,14 @@ def test_places_are_clean_or_labelled_and_never_hardly_covered():
     assert by_place == {0: [1, 0], 2: [0, 0], 3: [0, 0], 4: [0, 0], 5: [0, 0.5]}
 
 
-def test_no_crop_counts_for_more_than_its_share():
+def test_no_window_counts_for_more_than_its_share():
     mask = np.zeros((160, 240, 1), np.uint8)
     mask[:80] = 1
     _, covered = sampled(np.zeros((20, 30, 4), np.float32), mask, np.random.default_rng(0))
     assert (covered == 0).sum() == CLEAN and (covered > 0).sum() == LABELLED
 
 
-def test_a_crop_without_a_class_gives_clean_places_alone():
+def test_a_window_without_a_class_gives_clean_places_alone():
     _, covered = sampled(np.zeros((4, 6, 4), np.float32), np.zeros((32, 48, 3), np.uint8), np.random.default_rng(0))
     assert covered.shape == (24, 3) and not covered.any()
 

@@ -72,12 +72,11 @@ def read_probe(path: Path, classes: int) -> Probe:
     return probe
 
 
-def probe_features(size_hw: Sequence[int], weights: str | None = "imagenet") -> keras.Model:
+def probe_features(size_hw: Sequence[int]) -> keras.Model:
     """Build the features: maps of EfficientNet-Lite0 at strides 8, 16 and 32, all brought to stride 8.
 
     Args:
         size_hw: (height, width) of the input, multiples of 32.
-        weights: "imagenet" for those in the package; None: drawn at random.
 
     Returns:
         Model from (N, h, w, 3) float32 RGB in 0..255 to (N, h / 8, w / 8, 472) float32.
@@ -87,12 +86,12 @@ def probe_features(size_hw: Sequence[int], weights: str | None = "imagenet") -> 
     """
     image = keras.Input((*size_hw, 3), name="image")
     return keras.Model(image, layers.Concatenate()([_enlarged(values, times)
-                                                    for values, times in _taps(image, size_hw, weights)]))
+                                                    for values, times in _taps(image, size_hw)]))
 
 
-def _taps(image: Any, size_hw: Sequence[int], weights: str | None) -> list[tuple[Any, int]]:
+def _taps(image: Any, size_hw: Sequence[int]) -> list[tuple[Any, int]]:
     """Maps, and how many times each must be enlarged to have a place for each STRIDE pixels."""
-    encoder = lite0((*size_hw, 3), weights)
+    encoder = lite0((*size_hw, 3), "imagenet")
     fine, middle = (encoder.get_layer(name).output for name in (TAPS[1], TAPS[0]))
     maps = keras.Model(encoder.input, [fine, middle, encoder.output], name="imagenet")(lite0_scaled(image))
     return list(zip(maps, (1, 2, 4), strict=True))
@@ -102,21 +101,20 @@ def _enlarged(values: Any, times: int) -> Any:
     return values if times == 1 else layers.UpSampling2D(times, interpolation="bilinear")(values)
 
 
-def probe_log_odds(probe: Probe, size_hw: Sequence[int], weights: str | None = "imagenet") -> keras.Model:
+def probe_log_odds(probe: Probe, size_hw: Sequence[int]) -> keras.Model:
     """Build a probe's network: what `probe_features` gives, weighed. Each map is weighed before it is enlarged, which
     is the same and far less work.
 
     Args:
         probe: its weights.
         size_hw: (height, width) of the input, multiples of 32.
-        weights: as for `probe_features`.
 
     Returns:
         Model from (N, h, w, 3) float32 RGB in 0..255 to (N, h / 8, w / 8, C) float32 log-odds.
     """
     image = keras.Input((*size_hw, 3), name="image")
     weighed, first = [], 0
-    for number, (values, times) in enumerate(_taps(image, size_hw, weights)):
+    for number, (values, times) in enumerate(_taps(image, size_hw)):
         layer = layers.Conv2D(len(probe.bias), 1, use_bias=number == 0, name=f"probe_{number}")
         weighed.append(_enlarged(layer(values), times))
         kernel = probe.kernel[None, None, first:first + values.shape[-1]]

@@ -25,7 +25,7 @@ from ..core.rivals import compete
 from ..core.run import Run, RunPaths, update_run
 from ..core.settings import from_flags
 from ..core.tiles import map_size, windows
-from ..data.dataset import load_trained
+from ..data.dataset import Sample, load_trained
 from ..data.split import workpieces
 from ..inference.kept import KeptMaps
 from ..inference.predictor import Predictor
@@ -62,8 +62,9 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
     from ..networks.onnx_file import convert
 
     run = Run.read(paths)
-    config, data, size_hw, exclusive = run.config, run.data, run.size_hw, _exclusive(run)
-    model, features = _served(run, paths, exclusive)
+    config, data, size_hw, dataset = run.config, run.data, run.size_hw, load_trained(run)
+    valid, exclusive = dataset.samples_of(run.split.valid), _exclusive(run, dataset.samples)
+    model, features = _served(run, paths, valid, exclusive)
     images = sample_windows(run, size_hw)
     reference = np.asarray(model(images, training=False))
     with atomic_path(paths.export) as folder:
@@ -91,7 +92,7 @@ def export(paths: RunPaths, maps: KeptMaps | None = None) -> ModelSpec:
     return spec
 
 
-def _served(run: Run, paths: RunPaths, exclusive: bool) -> tuple[Any, dict[str, Any]]:
+def _served(run: Run, paths: RunPaths, valid: Sequence[Sample], exclusive: bool) -> tuple[Any, dict[str, Any]]:
     """The network that is served: all views of the best model, and its linear probe where there is one and it counts;
     how much that counts, and why."""
     from ..networks.build import build_model
@@ -105,7 +106,7 @@ def _served(run: Run, paths: RunPaths, exclusive: bool) -> tuple[Any, dict[str, 
     if not (paths.model / PROBE_FILE).is_file():
         return with_views(model, views), {}
     probe = probe_log_odds(read_probe(paths.model / PROBE_FILE, classes), run.size_hw)
-    weight, precision = choose_weight(run, log_odds(model), enlarged(probe), exclusive)
+    weight, precision = choose_weight(run, valid, log_odds(model), enlarged(probe), exclusive)
     joined = with_probe(model, probe, weight, views) if weight else with_views(model, views)
     return joined, {"weight": weight, "precision": precision}
 
@@ -123,11 +124,11 @@ def _say(calibration: Mapping[str, Any], features: Mapping[str, Any], exclusive:
               if exclusive == "auto" else "classes compete on each photograph, as you asked", flush=True)
 
 
-def _exclusive(run: Run) -> bool:
+def _exclusive(run: Run, samples: Sequence[Sample]) -> bool:
     """Whether classes compete on a photograph: as the user says, else as all labels tell where these are enough."""
     if run.config.exclusive != "auto":
         return run.config.exclusive == "yes" and len(run.data.labels) > 1
-    shown = [len(sample.classes) for sample in load_trained(run).samples if sample.classes]
+    shown = [len(sample.classes) for sample in samples if sample.classes]
     return len(run.data.labels) > 1 and len(shown) >= FEWEST_LABELLED and max(shown) == 1
 
 

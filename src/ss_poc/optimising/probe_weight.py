@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..core.rivals import compete
 from ..core.run import Run
 from ..core.scores import average_precisions
 from ..core.tiles import map_size, windows
-from ..data.dataset import Sample, load_trained
+from ..data.dataset import Sample
 from .calibration import BINS, count_pixels
 
 __all__ = ["WEIGHTS", "choose_weight", "heaviest"]
@@ -27,11 +27,13 @@ TOLERANCE = 0.005
 MOST = 100
 
 
-def choose_weight(run: Run, network: Any, probe: Any, exclusive: bool) -> tuple[float, dict[str, float]]:
+def choose_weight(run: Run, valid: Sequence[Sample], network: Any, probe: Any,
+                  exclusive: bool) -> tuple[float, dict[str, float]]:
     """Choose how much a probe counts.
 
     Args:
-        run: whose images that validate are looked at.
+        run: with its size, scale and classes.
+        valid: images that validate.
         network, probe: Keras models, (N, h, w, 3) float32 RGB in 0..255 to (N, h, w, C) log-odds, for `run.size_hw`.
 
         exclusive: whether classes compete on a photograph.
@@ -41,7 +43,7 @@ def choose_weight(run: Run, network: Any, probe: Any, exclusive: bool) -> tuple[
     """
     classes = len(run.data.labels)
     counts = [np.zeros((2, classes, BINS)) for _ in WEIGHTS]
-    for image, truth in _looks(run, load_trained(run).samples_of(run.split.valid), classes):
+    for image, truth in _looks(run, valid, classes):
         batch = image[None].astype(np.float32)
         height, width = truth.shape[:2]
         alone, known = (model.predict_on_batch(batch)[0, :height, :width] for model in (network, probe))
@@ -58,7 +60,7 @@ def heaviest(means: list[float]) -> float:
     return max(weight for weight, mean in zip(WEIGHTS, means, strict=True) if mean >= max(means) - TOLERANCE)
 
 
-def _looks(run: Run, samples: list[Sample], classes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _looks(run: Run, samples: Sequence[Sample], classes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of some images the window with most labelled pixels and the one in the middle: (h, w, 3) uint8, and its mask,
     bool, smaller where the image ends before the window does."""
     for sample in samples[::max(1, -(-2 * len(samples) // MOST))]:
