@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ss_poc.core.files import write_json
 from ss_poc.core.run import RunPaths
 
 
@@ -42,3 +44,13 @@ def labels_of(images: Sequence[dict[str, Any]], document: dict[str, Any]) -> dic
     ids = {image["id"] for image in images}
     return {**document, "images": list(images), "annotations": [
         item for item in document["annotations"] if item["image_id"] in ids]}
+
+
+def copied(img_path: Path, images: Sequence[dict[str, Any]], document: dict[str, Any], folder: Path) -> Path:
+    """Copy some images of a COCO document with their labels into a folder of their own."""
+    for image in images:
+        file = folder / Path(image["file_name"]).name  # names may begin with the place on coco-annotator's own disk
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(img_path / file.name, file)
+    write_json(folder / ".exports" / "coco-1.json", labels_of(images, document))
+    return folder

@@ -4,27 +4,23 @@
 
 Photographs whose numbers, by which `--number` finds them in a name, lie within `--near` of the next one show the same
 workpiece. The workpieces are dealt into four hands; three of these are kept away in turn, the default trains on the
-rest and is judged on what was away, with the rules that the run found; the next three columns do not depend on these
-(`judging.py` says what they are). Runs in the folder of `--keep` are not repeated. Flags that are not known here go to
-the training, such as `--group`.
+rest and is judged on what was away, with the rules that the run found (`judging.py` says what the columns are). Runs
+in the folder of `--keep` are not repeated. Flags that are not known here go to the training, such as `--group`.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from commands import labels_of, trained
-from judging import judged
+from commands import copied, trained
+from judging import COLUMNS, row
 
-from ss_poc.core.files import read_json, write_json
-from ss_poc.core.run import Run, RunPaths, find_json
-from ss_poc.data.dataset import load_coco
-from ss_poc.inference.predictor import Predictor
+from ss_poc.core.files import read_json
+from ss_poc.core.run import RunPaths, find_json
 
 HANDS, AWAY, SHUFFLED = 4, 3, 7
 
@@ -40,19 +36,17 @@ def main() -> None:
     document = read_json(find_json(options.img_path))
     dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
                    for image in document["images"]}, options.near)
-    print("| away | IoU, own validation split | IoU, never seen | with the best thresholds | AP of pixels | "
-          "AUROC of photographs | clean ones flagged | defective ones missed |")
-    print("| --- " * 8 + "|")
+    print(f"| away | {COLUMNS} |\n" + "| --- " * (2 + COLUMNS.count("|")) + "|")
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):
             root = (options.keep or Path(scratch)) / f"hand_{number}"
-            known, unknown = (copied(options.img_path, document, root / name, away, kept)
+            known, unknown = (copied(options.img_path, [image for image in document["images"]
+                                                        if (image["file_name"] in away) == kept], document, root / name)
                               for name, kept in (("known", False), ("unknown", True)))
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
                 trained(paths, known, options.budget, number, *flags)
-            own = np.mean([value for value in Run.read(paths).scores.iou.values() if value is not None])
-            print(f"| {number} | {own:.3f} | {row(paths, unknown)} |", flush=True)
+            print(f"| {number} | {row(paths, unknown)} |", flush=True)
 
 
 def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
@@ -68,25 +62,6 @@ def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
     for place in np.random.default_rng(SHUFFLED).permutation(len(workpieces)):
         min(dealt, key=len).update(workpieces[place])
     return dealt
-
-
-def copied(img_path: Path, document: dict, folder: Path, away: set[str], kept: bool) -> Path:
-    """Copy the photographs that are away, or the others, with their labels."""
-    images = [image for image in document["images"] if (image["file_name"] in away) == kept]
-    for image in images:
-        file = folder / Path(image["file_name"]).name  # names may begin with the place on coco-annotator's own disk
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(img_path / file.name, file)
-    write_json(folder / ".exports" / "coco-1.json", labels_of(images, document))
-    return folder
-
-
-def row(paths: RunPaths, img_path: Path) -> str:
-    """Cells of a row: what the run's model is worth on the photographs of a folder."""
-    dataset = load_coco(find_json(img_path), img_path)
-    found = judged(Predictor.load(paths.export, paths.rules), dataset.samples, len(dataset.labels))
-    return (f"{found.iou:.3f} | {found.best_iou:.3f} | {found.average_precision:.3f} | {found.auroc:.3f} | "
-            f"{found.flagged} of {found.clean} | {found.missed} of {found.defective}")
 
 
 if __name__ == "__main__":

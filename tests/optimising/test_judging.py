@@ -80,3 +80,30 @@ def test_photographs_are_counted_together_and_by_kind(judging):
 def test_without_a_defective_photograph_there_is_nothing_to_tell_apart(judging):
     found = judging.judged(Sees(), [Photograph([], [])], 1)
     assert np.isnan(found.auroc) and np.isnan(found.iou) and (found.flagged, found.clean, found.defective) == (0, 1, 0)
+
+
+def test_marks_within_two_pixels_of_their_label_are_right(judging):
+    """A line of 6 labelled, one of 6 marked two rows below, and 2 marked three rows below: 6 of 8 marked are right, all
+    labelled are found: 2 * 0.75 / 1.75."""
+    truth, mask = np.zeros((2, 5, 6, 1), bool)
+    truth[0] = mask[2] = True
+    mask[3, :2] = True
+    counts = judging.near_counts(truth, mask)
+    assert counts.tolist() == [[6], [8], [6], [6]]
+    assert judging.f1_of_counts(counts) == pytest.approx(1.5 / 1.75)
+
+
+def test_nothing_marked_has_f1_0_and_nothing_labelled_none(judging):
+    truth, mask = np.zeros((2, 5, 6, 2), bool)
+    truth[1, 2, 0] = mask[1, 2, 1] = True
+    assert judging.near_counts(truth, mask).tolist() == [[0, 0], [0, 1], [0, 0], [1, 0]]
+    found = judging.f1_of_counts(judging.near_counts(truth, mask))
+    assert found[0] == 0 and np.isnan(found[1])
+
+
+def test_a_thin_label_moved_by_a_pixel_hardly_covers_itself(judging):
+    """A line of one row and four columns: moved down it covers nothing, 0 of 8 pixels; moved right 3 of 5."""
+    truth = np.zeros((5, 7, 1), bool)
+    truth[2, 1:5] = True
+    assert judging.moved_counts(truth).tolist() == [[3], [13]]
+    assert judging.moved_counts(np.zeros((5, 7, 1), bool)).tolist() == [[0], [0]]
