@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ def labels_of(images: Sequence[dict[str, Any]], document: dict[str, Any]) -> dic
     ids = {image["id"] for image in images}
     return {**document, "images": list(images), "annotations": [
         item for item in document["annotations"] if item["image_id"] in ids]}
+
+
+def parted(document: dict[str, Any], away: Callable[[str], bool]) -> list[list[dict[str, Any]]]:
+    """The images of a COCO document that stay, and those whose names `away` says are kept away."""
+    return [[image for image in document["images"] if away(image["file_name"]) == kept] for kept in (False, True)]
 
 
 def copied(img_path: Path, images: Sequence[dict[str, Any]], document: dict[str, Any], folder: Path) -> Path:

@@ -35,8 +35,8 @@ class Judgement:
             threshold.
         f1: mean F1 of what the run's own rules mark, where a marked pixel within NEAR of a labelled one is right, and a
             labelled one within NEAR of a marked one is found, as for cracks (Zou et al. 2018, DeepCrack: 2 pixels).
-        moved_iou: mean IoU of the labels with themselves, moved by a pixel along an axis: of thin marks no IoU says
-            more, for no label is exact to a pixel.
+        moved_iou: mean IoU of the labels with themselves, moved by a pixel along an axis: how much of the IoU of thin
+            marks a single pixel decides.
         auroc: of the photographs, good or defective, by their highest probability; nan where all are of one kind.
         flagged, clean: clean photographs on which something is marked; all clean ones.
         missed, defective: defective photographs on which nothing is marked; all defective ones.
@@ -106,12 +106,12 @@ def near_counts(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     counts = np.zeros((4, truth.shape[-1]))
     for channel in range(truth.shape[-1]):
         labelled, marked = truth[..., channel], mask[..., channel]
-        counts[:, channel] = [(marked & _within_reach(labelled)).sum(), marked.sum(),
-                              (labelled & _within_reach(marked)).sum(), labelled.sum()]
+        counts[:, channel] = [(marked & _near(labelled)).sum(), marked.sum(),
+                              (labelled & _near(marked)).sum(), labelled.sum()]
     return counts
 
 
-def _within_reach(plane: np.ndarray) -> np.ndarray:
+def _near(plane: np.ndarray) -> np.ndarray:
     """Pixels within NEAR of one of a bool plane's."""
     if not plane.any():
         return plane
@@ -130,6 +130,11 @@ def moved_counts(truth: np.ndarray) -> np.ndarray:
     """Pixels in both, and in either, of labels and the same labels moved by a pixel down, and right: (2, C)."""
     pairs = ((truth[1:], truth[:-1]), (truth[:, 1:], truth[:, :-1]))
     return np.sum([intersection_union(one, other) for one, other in pairs], axis=0)
+
+
+def head(first: str) -> str:
+    """The head of a table: a column of that name, then COLUMNS."""
+    return f"| {first} | {COLUMNS} |\n" + "| --- " * (2 + COLUMNS.count("|")) + "|"
 
 
 def row(paths: RunPaths, img_path: Path) -> str:

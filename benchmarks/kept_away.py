@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from commands import copied, trained
-from judging import COLUMNS, row
-from quality import RECIPES
+from commands import copied, parted, trained
+from judging import head, row
+from quality import RECIPES, named
 
 from ss_poc.core.files import read_json
 from ss_poc.core.run import RunPaths, find_json
@@ -27,17 +27,17 @@ from ss_poc.core.run import RunPaths, find_json
 
 def main() -> None:
     options = parse()
-    print(f"| recipe, seed | {COLUMNS} |\n" + "| --- " * (2 + COLUMNS.count("|")) + "|")
+    print(head("recipe, seed"))
     with tempfile.TemporaryDirectory() as scratch:
         root = options.keep or Path(scratch)
         known, unknown = (copied(options.img_path, images, document, root / name)
-                          for name, (images, document) in zip(("known", "unknown"), parted(options), strict=True))
+                          for name, (images, document) in zip(("known", "unknown"), sides(options), strict=True))
         for recipe in options.recipes:
-            name, _, own = recipe.partition("=")
+            name, flags = named(recipe)
             for seed in options.seeds:
                 paths = RunPaths(root / "result", "known", f"{name}_{seed}")
                 if not paths.rules.is_file():
-                    trained(paths, known, options.budget, seed, *(own.split() or RECIPES[name]))
+                    trained(paths, known, options.budget, seed, *flags)
                 print(f"| {name}, {seed} | {row(paths, unknown)} |", flush=True)
 
 
@@ -53,20 +53,20 @@ def parse() -> argparse.Namespace:
                         help=f"{', '.join(RECIPES)}, or a name with flags of train after '=': 'large=--scale 2'")
     parser.add_argument("--keep", type=Path, help="folder to keep the runs in, and to find those of before")
     options = parser.parse_args()
-    if bool(options.away) == bool(options.train and options.judge):
+    if [bool(given) for given in (options.away, options.train, options.judge)] not in (
+            [True, False, False], [False, True, True]):
         parser.error("either --away, or --train and --judge")
     return options
 
 
-def parted(options: argparse.Namespace) -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
+def sides(options: argparse.Namespace) -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
     """The images that train with their document, and those that are kept away with theirs."""
     if not options.away:
         documents = [read_json(options.img_path / name) for name in (options.train, options.judge)]
         return [(document["images"], document) for document in documents]
     document = read_json(find_json(options.img_path))
-    away = {image["id"] for image in document["images"] if re.search(options.away, Path(image["file_name"]).name)}
-    return [([image for image in document["images"] if (image["id"] in away) == kept], document)
-            for kept in (False, True)]
+    return [(images, document) for images in
+            parted(document, lambda name: bool(re.search(options.away, Path(name).name)))]
 
 
 if __name__ == "__main__":

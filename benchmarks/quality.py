@@ -72,10 +72,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def named(recipe: str) -> tuple[str, list[str]]:
+    """Name and flags of a recipe: one of RECIPES, or a name with flags of train after '='."""
+    name, _, own = recipe.partition("=")
+    return name, own.split() if own else RECIPES[name]
+
+
 def run_recipe(options: argparse.Namespace, recipe: str, seed: int, root: Path) -> dict[str, Any]:
     """The scores of one run, which is trained unless it was kept."""
-    name, _, own = recipe.partition("=")
-    flags = own.split() if own else RECIPES[name]
+    name, flags = named(recipe)
     paths = RunPaths(root, "quality", f"{name}_{seed}")
     asked = {"img_path": options.img_path, "budget": options.budget, "flags": flags}
     kept = paths.folder / "quality.json"

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from commands import copied, trained
-from judging import COLUMNS, row
+from commands import copied, parted, trained
+from judging import head, row
 
 from ss_poc.core.files import read_json
 from ss_poc.core.run import RunPaths, find_json
@@ -36,13 +36,12 @@ def main() -> None:
     document = read_json(find_json(options.img_path))
     dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
                    for image in document["images"]}, options.near)
-    print(f"| away | {COLUMNS} |\n" + "| --- " * (2 + COLUMNS.count("|")) + "|")
+    print(head("away"))
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):
             root = (options.keep or Path(scratch)) / f"hand_{number}"
-            known, unknown = (copied(options.img_path, [image for image in document["images"]
-                                                        if (image["file_name"] in away) == kept], document, root / name)
-                              for name, kept in (("known", False), ("unknown", True)))
+            known, unknown = (copied(options.img_path, images, document, root / name) for name, images in
+                              zip(("known", "unknown"), parted(document, away.__contains__), strict=True))
             paths = RunPaths(root / "result", "known", "v_1")
             if not paths.rules.is_file():
                 trained(paths, known, options.budget, number, *flags)
