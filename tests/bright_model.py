@@ -18,7 +18,8 @@ from ss_poc.core.run import RunPaths
 LABELS, COLORS, CATEGORY_IDS, SIZE_HW = ("bright", "dark"), ("#ff0000", "#0000ff"), (3, 8), (32, 64)
 
 
-def make_run(result: Path, model_name: str = "v_1", proba: float = 0.5, gain: float = 255.0) -> RunPaths:
+def make_run(result: Path, model_name: str = "v_1", proba: float = 0.5, gain: float = 255.0,
+             scale: float = 0.0) -> RunPaths:
     """A run whose probability of "bright" is red / `gain`, and of "dark" 1 - red / `gain`.
 
     Args:
@@ -26,9 +27,10 @@ def make_run(result: Path, model_name: str = "v_1", proba: float = 0.5, gain: fl
         model_name: of this one.
         proba: threshold of both classes.
         gain: another one is another graph.
+        scale: 0: photographs are squeezed into SIZE_HW; else they are cut into windows of it.
     """
     paths = RunPaths(result, "tiny", model_name)
-    write_json(paths.run_json, {"status": "finished"})
+    write_json(paths.run_json, {"status": "finished", "survey": {"largest_hw": SIZE_HW}})
     constants = {"red": np.array([0]), "gain": np.array(gain, np.float32), "one": np.array(1, np.float32)}
     graph = helper.make_graph([
         helper.make_node("Gather", ["image", "red"], ["level"], axis=3),
@@ -42,7 +44,7 @@ def make_run(result: Path, model_name: str = "v_1", proba: float = 0.5, gain: fl
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
               paths.export / GRAPH_FILE)
     write_spec(paths.export, ModelSpec("tiny", model_name, LABELS, COLORS, CATEGORY_IDS, SIZE_HW, "none",
-                                       sha256_file(paths.export / GRAPH_FILE)))
+                                       sha256_file(paths.export / GRAPH_FILE), scale))
     write_rules(paths.rules, [Rule(label, color, SIZE_HW, proba, dice=1.0)
                               for label, color in zip(LABELS, COLORS, strict=True)])
     return paths

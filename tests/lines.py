@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import cv2
 import numpy as np
+from conftest import SOURCE
 from line_service import Asked
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
@@ -58,29 +59,35 @@ def yaml_of(folder: Path, service: Asked, extra: str = "", source: str = "") -> 
 
 
 class Process:
-    """`python -m ss_poc.line run`, in a child of this process, which has everything imported already.
+    """`python -m ss_poc.line run`.
 
     Args:
         yaml: of the line; its log lies beside it.
-        before: called in the child first.
+        before: called in the process first, which is then a fork of this one: where this one has run threads of
+            libraries, a fork may wait forever for what they held.
     """
 
-    def __init__(self, yaml: Path, before: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, yaml: Path, before: Callable[[], object] | None = None) -> None:
         self.yaml, self.log, self._before = yaml, yaml.parent / "log", before
         self.status: int | None = None
 
     def __enter__(self) -> Process:
         self.log.touch()
+        if self._before is None:
+            self.pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "ss_poc.line", "run", str(self.yaml)],
+                                      {**os.environ, "PYTHONPATH": str(SOURCE)}, file_actions=[
+                                          (os.POSIX_SPAWN_OPEN, 2, str(self.log), os.O_WRONLY | os.O_APPEND, 0)])
+            return self
         self.pid = os.fork()
         if not self.pid:
-            self._run()
+            self._run(self._before)
         return self
 
-    def _run(self) -> NoReturn:
+    def _run(self, before: Callable[[], object]) -> NoReturn:
         status = 1
         try:
             sys.stderr = self.log.open("a", buffering=1)
-            self._before()
+            before()
             main(["run", str(self.yaml)])
             status = 0
         except BaseException:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import bright_model
+import numpy as np
 import pytest
 from conftest import SOURCE, disk, stage
 
@@ -259,6 +260,35 @@ def test_photographs_that_came_later_are_predicted_by_the_same_command(tmp_path,
         assert main(flags(tmp_path, "out", "--shard", f"{number}/2")) == 0
     assert main(["collect", str(tmp_path / "out")]) == 0 and main(flags(tmp_path, "whole")) == 0
     assert read(tmp_path, "out") == read(tmp_path, "whole")
+
+
+# --- photographs of another camera
+
+
+def photographs_of(folder: Path, *sizes_hw: tuple[int, int]) -> None:
+    for number, size_hw in enumerate(sizes_hw):
+        save_image(folder / f"photos/{number}.png", np.full((*size_hw, 3), 255, np.uint8))
+
+
+def test_photographs_with_far_more_pixels_than_any_that_trained_are_told(tmp_path, capsys):
+    bright_model.make_run(tmp_path / "result", scale=1.0)
+    # 32x64 trained: 2048 pixels. 48x64 are 3072, not more than 1.5 times as many; 49x64 and 40x100 are more.
+    photographs_of(tmp_path, (32, 64), (48, 64), (49, 64), (40, 100))
+    assert main(flags(tmp_path, "out")) == 0
+    told = capsys.readouterr().err
+    assert "2 of 4 photographs have more than 1.5 times the pixels" in told
+    assert "up to 100x40, in training 64x32" in told and "shrink them" in told
+
+
+@pytest.mark.parametrize(("scale", "survey", "size_hw"), [
+    (1.0, {"largest_hw": [32, 64]}, (48, 64)), (0.0, {"largest_hw": [32, 64]}, (64, 128)), (1.0, {}, (64, 128))],
+    ids=["alike", "squeezed to one size", "trained by an early version"])
+def test_photographs_are_not_called_larger_where_it_says_nothing(tmp_path, capsys, scale, survey, size_hw):
+    paths = bright_model.make_run(tmp_path / "result", scale=scale)
+    write_json(paths.run_json, {"status": "finished", "survey": survey})
+    photographs_of(tmp_path, size_hw)
+    assert main(flags(tmp_path, "out")) == 0
+    assert "times the pixels" not in capsys.readouterr().err
 
 
 # --- disk, settings

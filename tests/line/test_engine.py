@@ -145,7 +145,7 @@ def test_killed_at_every_step_a_part_is_archived_once_and_told(tmp_path, service
         assert line.wait() == -signal.SIGKILL
     with Process(yaml):
         until_so(lambda: rows(tmp_path) and not list((tmp_path / "in").iterdir()))
-        until_so(lambda: (tmp_path / "parts.csv").is_file())
+        until_so(lambda: (tmp_path / "parts.csv").is_file() and told(tmp_path, 6))
     assert [part.verdict for part in rows(tmp_path)] == ["reject"]
     assert set(told(tmp_path, 6)) == {"reject"}
     assert len(list((tmp_path / "state" / "pictures").rglob("*.png"))) == 1

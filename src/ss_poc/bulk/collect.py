@@ -35,12 +35,13 @@ MEASUREMENT_COLUMNS = ("image", "label", *OBJECT, "unit", "x", "y", "bbox_width"
 class Joined:
     """What came out: photographs that were read, those of them with something marked, and those that were not read.
 
-    With part rules, `judged` counts the verdicts.
+    With part rules, `judged` counts the verdicts. `sizes` counts the photographs that were read by (height, width).
     """
 
     images: int = 0
     defects: int = 0
     judged: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     unread: list[Unread] = field(default_factory=list)
 
 
@@ -60,11 +61,12 @@ def collect(store: Store, folder: str = PARTS) -> Joined:
     about = next(iter(parts.values()))
     maker = about.maker
     joined = Joined()
-    for rows in _once(store, parts, ["image", "annotation", "error", "judgement"]):
+    for rows in _once(store, parts, ["image", "height", "width", "annotation", "error", "judgement"]):
         if rows[0]["error"] is not None:
             joined.unread.append(Unread(rows[0]["image"], rows[0]["error"]))
         else:
             joined.images += 1
+            joined.sizes[rows[0]["height"], rows[0]["width"]] += 1
             joined.defects += any(row["annotation"] is not None for row in rows)
             joined.judged.update([rows[0]["judgement"]] if maker.judged_by else [])
     with store.writing("rle.csv") as path:

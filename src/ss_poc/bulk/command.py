@@ -12,15 +12,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.config import PredictConfig
 from ..core.errors import ConfigError
 from ..core.host import ending_in_order
-from ..core.run import RunPaths
+from ..core.run import Run, RunPaths
 from ..core.settings import from_flags
 from ..core.text_table import counted
 from ..inference.predictor import Predictor
@@ -36,6 +37,9 @@ from .shards import shard_of
 from .store import Store, is_remote
 
 __all__ = ["main"]
+
+# So many times the pixels of the largest photograph that trained are another camera, or another distance.
+LARGER = 1.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,10 +74,27 @@ def _predict(config: PredictConfig, paths: RunPaths) -> int:
         with ending_in_order():
             print(predict_shard(job, shard), flush=True)
         return 0
-    if not config.cluster:
-        return _joined(predict_whole(job), store)
-    with RayCluster(config, paths, job) as cluster:
-        return _joined(predict_whole(job, cluster), store)
+    if config.cluster:
+        with RayCluster(config, paths, job) as cluster:
+            joined = predict_whole(job, cluster)
+    else:
+        joined = predict_whole(job)
+    if predictor.spec.scale:  # else photographs are squeezed to one size
+        _note_larger(joined.sizes, Run.read(paths).survey.get("largest_hw"))
+    return _joined(joined, store)
+
+
+def _note_larger(sizes: Mapping[tuple[int, int], int], trained_hw: Sequence[int] | None) -> None:
+    """Say on stderr how many photographs, counted by (height, width), have far more pixels than any that trained."""
+    if not trained_hw:  # a run of an early version
+        return
+    larger = {size: count for size, count in sizes.items() if math.prod(size) > LARGER * math.prod(trained_hw)}
+    if larger:
+        height, width = max(larger, key=math.prod)
+        print(f"note: {sum(larger.values())} of {counted(sum(sizes.values()), 'photograph')} have more than {LARGER} "
+              f"times the pixels of any that trained: up to {width}x{height}, in training {trained_hw[1]}x"
+              f"{trained_hw[0]}. If they show the same piece with more pixels, the model sees it enlarged and may find "
+              "less: shrink them to that size, or label some of them and train again", file=sys.stderr, flush=True)
 
 
 def _collect(argv: Sequence[str]) -> int:
