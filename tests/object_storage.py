@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.request
@@ -10,17 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from served import free_port
 
 MOTO = Path(__file__).resolve().parents[1] / ".venv-moto" / "bin" / "moto_server"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true"}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def serve() -> Iterator[str]:
