@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from served import free_port
 from shell import ROOT, call, write_program
 
 SHELLS = ["sh", "dash", "bash", "zsh"]
@@ -86,9 +87,7 @@ esac
 """)
     setup = project / "scripts/setup.sh"
     setup.write_text(setup.read_text() + "\nserving_env() { :; }\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
 
     def server(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         # Not through a pipe: the server keeps its end open and would hold the test up.

@@ -33,16 +33,21 @@ MEASUREMENT_COLUMNS = ("image", "label", *OBJECT, "unit", "x", "y", "bbox_width"
 
 @dataclass
 class Joined:
-    """What came out: photographs that were read, those of them with something marked, and those that were not read.
+    """What came out: photographs that were read, by (height, width), those of them with something marked, and those
+    that were not read.
 
-    With part rules, `judged` counts the verdicts. `sizes` counts the photographs that were read by (height, width).
+    With part rules, `judged` counts the verdicts.
     """
 
-    images: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     defects: int = 0
     judged: Counter[str] = field(default_factory=Counter)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     unread: list[Unread] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Number of photographs that were read."""
+        return self.sizes.total()
 
 
 def collect(store: Store, folder: str = PARTS) -> Joined:
@@ -65,7 +70,6 @@ def collect(store: Store, folder: str = PARTS) -> Joined:
         if rows[0]["error"] is not None:
             joined.unread.append(Unread(rows[0]["image"], rows[0]["error"]))
         else:
-            joined.images += 1
             joined.sizes[rows[0]["height"], rows[0]["width"]] += 1
             joined.defects += any(row["annotation"] is not None for row in rows)
             joined.judged.update([rows[0]["judgement"]] if maker.judged_by else [])

@@ -15,7 +15,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.config import PredictConfig
@@ -80,18 +80,18 @@ def _predict(config: PredictConfig, paths: RunPaths) -> int:
     else:
         joined = predict_whole(job)
     if predictor.spec.scale:  # else photographs are squeezed to one size
-        _note_larger(joined.sizes, Run.read(paths).survey.get("largest_hw"))
+        _note_larger(joined, Run.read(paths).survey.get("largest_hw"))
     return _joined(joined, store)
 
 
-def _note_larger(sizes: Mapping[tuple[int, int], int], trained_hw: Sequence[int] | None) -> None:
-    """Say on stderr how many photographs, counted by (height, width), have far more pixels than any that trained."""
+def _note_larger(joined: Joined, trained_hw: Sequence[int] | None) -> None:
+    """Say on stderr how many photographs have far more pixels than the largest (height, width) that trained."""
     if not trained_hw:  # a run of an early version
         return
-    larger = {size: count for size, count in sizes.items() if math.prod(size) > LARGER * math.prod(trained_hw)}
+    larger = {size: count for size, count in joined.sizes.items() if math.prod(size) > LARGER * math.prod(trained_hw)}
     if larger:
         height, width = max(larger, key=math.prod)
-        print(f"note: {sum(larger.values())} of {counted(sum(sizes.values()), 'photograph')} have more than {LARGER} "
+        print(f"note: {sum(larger.values())} of {counted(joined.images, 'photograph')} have more than {LARGER} "
               f"times the pixels of any that trained: up to {width}x{height}, in training {trained_hw[1]}x"
               f"{trained_hw[0]}. If they show the same piece with more pixels, the model sees it enlarged and may find "
               "less: shrink them to that size, or label some of them and train again", file=sys.stderr, flush=True)
