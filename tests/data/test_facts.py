@@ -136,6 +136,24 @@ def test_nine_of_ten_objects_exceed_the_area_and_the_width(folder):
     assert found.object_width == pytest.approx(3, rel=0.1)
 
 
+def test_three_of_four_objects_exceed_the_common_area_and_width(folder):
+    for height in range(1, 23, 2):  # eleven bars, 21 wide
+        folder.region(folder.image(f"{height}.png", (24, 30)), [box(4, 0, 25, height)])
+    found = survey_of(folder)
+    assert found.common_area == 6 * 21  # between the third and the fourth of eleven, 5 and 7 high
+    assert found.common_width == pytest.approx(6, rel=0.1)
+
+
+def test_the_class_of_the_smallest_objects_says_what_is_common_however_rare(folder):
+    folder.value["categories"].append({"id": 2, "name": "Dent"})
+    for number in range(20):
+        folder.region(folder.image(f"{number}.png", (24, 30)), [box(4, 0, 25, 15)])
+    folder.region(folder.image("small.png", (24, 30)), [box(2, 2, 6, 5)], category_id=2)
+    found = survey_of(folder, 3)  # the third class has no object
+    assert found.common_area == 4 * 3 and found.common_width == pytest.approx(3, rel=0.1)
+    assert found.object_area == 15 * 21  # a twenty-first of all objects is less than a tenth
+
+
 def test_classes_that_overlap_are_objects_of_their_own_but_cover_a_pixel_once(folder):
     folder.value["categories"].append({"id": 2, "name": "Dent"})
     number = folder.image("a.png", (4, 6))
@@ -158,6 +176,7 @@ def test_clean_images_alone_have_no_objects(folder):
     found = survey_samples([sample for sample in folder.load().samples if not sample.regions], 2)
     assert (found.images, found.clean, found.class_images) == (2, 2, (0, 0))
     assert (found.object_area, found.object_width, found.covered) == (0, 0, 0)
+    assert (found.common_area, found.common_width) == (0, 0)
     assert found.median_hw == (8, 12) and found.turnable_v and found.turnable_h
 
 

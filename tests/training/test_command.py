@@ -246,6 +246,28 @@ def test_run_killed_between_best_model_and_checkpoint_resumes(labelled):
     assert not (paths.model / "model_3_0.0000.keras").exists() and not list(paths.model.glob(".*"))
 
 
+@pytest.mark.slow
+def test_a_resumed_run_keeps_its_probe_and_fits_a_lost_one_again_alike(labelled):
+    from ss_poc.networks.linear_probe import PROBE_FILE, read_probe  # TensorFlow takes seconds to load
+
+    here, flags = labelled.parent, (*FLAGS, "--features", "imagenet", "--model_name", "probed")
+    stage("train", *flags, "--epoch", "1", cwd=here)
+    paths = RunPaths(here / "result", "tiny", "probed")
+    kept = paths.model / PROBE_FILE
+    fitted = read_probe(kept, 2).kernel
+    for epochs, lost in ((2, False), (3, True)):
+        run = {**read_run(paths), "status": "started"}
+        run["config"]["epoch"] = epochs  # as if it had been asked for from the start
+        paths.run_json.write_text(json.dumps(run))
+        if lost:
+            kept.unlink()
+        before = None if lost else kept.stat().st_mtime_ns
+        stage("train", *flags, "--epoch", str(epochs), "--resume", cwd=here)
+        np.testing.assert_allclose(read_probe(kept, 2).kernel, fitted, atol=1e-4)
+        assert lost or kept.stat().st_mtime_ns == before
+    assert [row[0] for row in log_of(paths)[1:]] == ["1", "2", "3"]
+
+
 @pytest.fixture
 def interrupted(whole, labelled, tmp_path) -> RunPaths:
     """A copy of the whole run, as if it had been ended from outside, and of its photographs."""

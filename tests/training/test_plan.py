@@ -129,6 +129,16 @@ def test_a_run_whose_facts_lack_one_is_of_another_version(config):
     assert {item.name for item in dataclasses.fields(Survey)} == {*run["survey"], "covered"}
 
 
+def test_a_run_from_before_common_objects_were_measured_goes_on(config):
+    paths = earlier_run(config, "started")
+    run = json.loads(paths.run_json.read_text())
+    assert run["survey"].pop("common_area") and run["survey"].pop("common_width")
+    write_json(paths.run_json, run)
+    plan = make_plan(dataclasses.replace(config, resume=True))
+    assert (plan.survey.common_area, plan.survey.common_width) == (0, 0)
+    assert plan.config.scale == run["config"]["scale"]
+
+
 @pytest.fixture
 def repeated(config, tmp_path):
     """Settings for eight workpieces that three photographs each show."""

@@ -50,6 +50,31 @@ def test_a_little_shrinking_is_not_worth_it(width, scale):
     assert chosen(survey=dataclasses.replace(THIN, object_width=width))[0].scale == scale
 
 
+@pytest.mark.parametrize(("width", "area", "scale"), [
+    (12.0, 1e4, 0.5), (10.0, 1e4, 0.6), (8.0, 1e4, 0.75),  # 6 / 12, 6 / 10, 6 / 8
+    (100.0, 400.0, 0.6),  # 12 / 20
+    (100.0, 1e6, 0.5),  # no less than half
+    (7.9, 1e4, 1.0), (100.0, 255.0, 1.0),  # 0.759, 0.751: a little shrinking is not worth it
+    (0.0, 0.0, 1.0)])  # a run of an earlier version did not say
+def test_large_photographs_are_shrunk_for_three_of_four_objects(width, area, scale):
+    config, rows = chosen(survey=dataclasses.replace(THIN, common_width=width, common_area=area))
+    assert config.scale == scale and ("3 of 4 objects" in rows["scale"].why) == (scale < 1)
+
+
+@pytest.mark.parametrize(("median_hw", "here", "scale"), [
+    ((448, 448), CPU, 1.0), ((490, 500), CPU, 1.0),  # one window; 448 / 495
+    ((448, 896), CPU, 0.707), ((896, 896), CPU, 0.5), ((896, 448), CPU, 0.707),
+    ((1000, 1500), GPU, 1.0), ((1024, 2048), GPU, 0.707), ((4000, 4000), GPU, 0.5)])
+def test_photographs_are_shrunk_for_most_objects_until_a_window_shows_one_and_no_further(median_hw, here, scale):
+    survey = dataclasses.replace(THIN, median_hw=median_hw, largest_hw=median_hw, common_width=100.0, common_area=1e6)
+    assert chosen(survey=survey, here=here)[0].scale == scale
+
+
+def test_a_scale_that_suits_nine_of_ten_objects_may_be_smaller_still():
+    config, rows = chosen(survey=dataclasses.replace(LARGE, common_width=900.0, common_area=1e7))
+    assert config.scale == 0.064 and "no smaller" in rows["scale"].why
+
+
 @pytest.mark.parametrize(("budget", "cores", "scale"), [
     ("2m", 2, 1.0),  # 90 s, two cores: 67500 pixels for each of 4000 crops, more than a crop has
     ("1m", 2, 0.541),  # 22500 of the 76800 pixels of an image

@@ -38,6 +38,8 @@ class Survey:
         grey: whether none of the photographs that were looked at has a colour.
         turnable_v, turnable_h: whether photographs that are upside down, or mirrored, could be from the same source: no
             class keeps to one half of the image.
+        common_area, common_width: area and thickness that three of four objects of each class exceed; 0 where a run
+            of an earlier version did not say.
     """
 
     images: int
@@ -51,15 +53,17 @@ class Survey:
     grey: bool
     turnable_v: bool
     turnable_h: bool
+    common_area: float = 0.0
+    common_width: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One photograph: areas and widths of its objects, the fraction that they cover, the mean (y, x) of each class in
-    0..1, and whether it is grey."""
+    """One photograph: areas and widths of its objects by class, the fraction that they cover, the mean (y, x) of each
+    class in 0..1, and whether it is grey."""
 
-    areas: tuple[float, ...]
-    widths: tuple[float, ...]
+    areas: dict[int, list[float]]
+    widths: dict[int, list[float]]
     covered: float
     places: dict[int, tuple[float, float]]
     grey: bool
@@ -81,22 +85,28 @@ def survey_samples(samples: Sequence[Sample], classes: int, progress: bool = Fal
     with ThreadPoolExecutor(min(4, cores())) as pool:
         looks = list(tqdm(pool.map(lambda sample: _look(sample, classes), looked), total=len(looked), desc="survey",
                           unit="image", disable=None if progress else True))
-    areas = [area for look in looks for area in look.areas] or [0.0]
-    widths = [width for look in looks for width in look.widths] or [0.0]
+    areas = [[area for look in looks for area in look.areas.get(channel, ())] for channel in range(classes)]
+    widths = [[width for look in looks for width in look.widths.get(channel, ())] for channel in range(classes)]
     heights_widths = [sample.size_hw for sample in samples]
     return Survey(
         len(samples), len(samples) - len(labelled),
         tuple(sum(channel in sample.classes for sample in samples) for channel in range(classes)),
         (int(median(size[0] for size in heights_widths)), int(median(size[1] for size in heights_widths))),
         (max(size[0] for size in heights_widths), max(size[1] for size in heights_widths)),
-        float(np.quantile(areas, 0.1)), float(np.quantile(widths, 0.1)),
+        _quantile([sum(areas, [])], 0.1), _quantile([sum(widths, [])], 0.1),
         float(np.mean([look.covered for look in looks])) if looks else 0.0, all(look.grey for look in looks),
-        *(not _keeps_to_one_side(looks, classes, axis) for axis in (0, 1)))
+        not _keeps_to_one_side(looks, classes, 0), not _keeps_to_one_side(looks, classes, 1),
+        _quantile(areas, 0.25), _quantile(widths, 0.25))
+
+
+def _quantile(groups: Sequence[Sequence[float]], fraction: float) -> float:
+    """That quantile of the group where it is least; 0 without any number."""
+    return min((float(np.quantile(group, fraction)) for group in groups if group), default=0.0)
 
 
 def _look(sample: Sample, classes: int) -> _Look:
     image, mask = sample.image(), sample.mask(classes)
-    areas, widths, places = [], [], {}
+    areas, widths, places = {}, {}, {}
     for channel in sorted(sample.classes):
         plane = mask[..., channel].astype(np.uint8)
         count, labelled, stats, _ = cv2.connectedComponentsWithStats(plane, connectivity=8)
@@ -107,12 +117,12 @@ def _look(sample: Sample, classes: int) -> _Look:
         inner = distance[1:-1, 1:-1]
         deepest = [float(inner[y:y + height, x:x + width][labelled[y:y + height, x:x + width] == number].max())
                    for number, (x, y, width, height, _) in enumerate(stats[1:].tolist(), start=1)]
-        areas += [float(area) for area in stats[1:, cv2.CC_STAT_AREA]]
-        widths += [2 * depth - 1 for depth in deepest]
+        areas[channel] = [float(area) for area in stats[1:, cv2.CC_STAT_AREA]]
+        widths[channel] = [2 * depth - 1 for depth in deepest]
         rows, columns = np.nonzero(plane)
         places[channel] = (float(rows.mean() + 0.5) / plane.shape[0], float(columns.mean() + 0.5) / plane.shape[1])
     spread = image[::8, ::8].astype(np.int16)
-    return _Look(tuple(areas), tuple(widths), float(mask.any(axis=-1).mean()), places,
+    return _Look(areas, widths, float(mask.any(axis=-1).mean()), places,
                  bool((spread.max(axis=-1) - spread.min(axis=-1)).mean() < 2))
 
 

@@ -151,10 +151,10 @@ def _left_open(then: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
 def survey_of(run: dict[str, Any]) -> Survey:
     """The facts that a run.json holds of the images that train. Raises ArtifactError where another version wrote it."""
     stored = run["survey"]
-    names = [item.name for item in dataclasses.fields(Survey)]
-    _refuse_unknown({*names} - {*stored})
-    values: dict[str, Any] = {name: tuple(stored[name]) if isinstance(stored[name], list) else stored[name]
-                              for name in names}
+    facts = dataclasses.fields(Survey)
+    _refuse_unknown({fact.name for fact in facts if fact.default is dataclasses.MISSING} - {*stored})
+    values: dict[str, Any] = {fact.name: tuple(stored[fact.name]) if isinstance(stored[fact.name], list)
+                              else stored[fact.name] for fact in facts if fact.name in stored}
     return Survey(**values)
 
 
