@@ -231,14 +231,19 @@ def test_killed_run_resumes_and_ends_where_an_undisturbed_one_does(whole, labell
     assert sorted(path.name for path in killed.model.iterdir()) == sorted(path.name for path in whole.model.iterdir())
 
 
+def ask_for(paths: RunPaths, epochs: int) -> None:
+    """Make a finished run one that was started for so many epochs, and ended before."""
+    run = {**read_run(paths), "status": "started"}
+    run["config"]["epoch"] = epochs
+    paths.run_json.write_text(json.dumps(run))
+
+
 def test_run_killed_between_best_model_and_checkpoint_resumes(labelled):
     """The newest best model is on disk, the checkpoint that speaks of it is not."""
     here = labelled.parent
     stage("train", *FLAGS, "--epoch", "2", "--model_name", "torn", cwd=here)
     paths = RunPaths(here / "result", "tiny", "torn")
-    run = {**read_run(paths), "status": "started"}
-    run["config"]["epoch"] = 4  # as if it had been asked for from the start
-    paths.run_json.write_text(json.dumps(run))
+    ask_for(paths, 4)
     shutil.copy(next(paths.model.glob("*.keras")), paths.model / "model_3_0.0000.keras")
     (paths.model / f".{2**22 + 1}.tmp.resume.npz").write_bytes(b"half a checkpoint")
     stage("train", *FLAGS, "--epoch", "4", "--model_name", "torn", "--resume", cwd=here)
@@ -256,9 +261,7 @@ def test_a_resumed_run_keeps_its_probe_and_fits_a_lost_one_again_alike(labelled)
     kept = paths.model / PROBE_FILE
     fitted = read_probe(kept, 2).kernel
     for epochs, lost in ((2, False), (3, True)):
-        run = {**read_run(paths), "status": "started"}
-        run["config"]["epoch"] = epochs  # as if it had been asked for from the start
-        paths.run_json.write_text(json.dumps(run))
+        ask_for(paths, epochs)
         if lost:
             kept.unlink()
         before = None if lost else kept.stat().st_mtime_ns

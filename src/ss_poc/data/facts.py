@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 import cv2
@@ -85,18 +86,23 @@ def survey_samples(samples: Sequence[Sample], classes: int, progress: bool = Fal
     with ThreadPoolExecutor(min(4, cores())) as pool:
         looks = list(tqdm(pool.map(lambda sample: _look(sample, classes), looked), total=len(looked), desc="survey",
                           unit="image", disable=None if progress else True))
-    areas = [[area for look in looks for area in look.areas.get(channel, ())] for channel in range(classes)]
-    widths = [[width for look in looks for width in look.widths.get(channel, ())] for channel in range(classes)]
+    areas = _by_class([look.areas for look in looks], classes)
+    widths = _by_class([look.widths for look in looks], classes)
     heights_widths = [sample.size_hw for sample in samples]
     return Survey(
         len(samples), len(samples) - len(labelled),
         tuple(sum(channel in sample.classes for sample in samples) for channel in range(classes)),
         (int(median(size[0] for size in heights_widths)), int(median(size[1] for size in heights_widths))),
         (max(size[0] for size in heights_widths), max(size[1] for size in heights_widths)),
-        _quantile([sum(areas, [])], 0.1), _quantile([sum(widths, [])], 0.1),
+        _quantile([[*chain(*areas)]], 0.1), _quantile([[*chain(*widths)]], 0.1),
         float(np.mean([look.covered for look in looks])) if looks else 0.0, all(look.grey for look in looks),
         not _keeps_to_one_side(looks, classes, 0), not _keeps_to_one_side(looks, classes, 1),
         _quantile(areas, 0.25), _quantile(widths, 0.25))
+
+
+def _by_class(found: Sequence[dict[int, list[float]]], classes: int) -> list[list[float]]:
+    """The numbers of all photographs for each class."""
+    return [[value for one in found for value in one.get(channel, ())] for channel in range(classes)]
 
 
 def _quantile(groups: Sequence[Sequence[float]], fraction: float) -> float:

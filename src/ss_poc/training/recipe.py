@@ -27,14 +27,15 @@ __all__ = ["CHOSEN", "Choice", "Machine", "choose", "default_architecture", "mac
 LEAST_WIDTH, LEAST_SIDE = 6.0, 12.0
 # The same where the time is short: seen often and small teaches more than seen a few times and sharp.
 HURRIED_WIDTH, HURRIED_SIDE = 3.5, 8.0
-# Where photographs take several windows, one object in four may be smaller than that, and they are shrunk to no less
-# than this: on ball screws, whose pits differ tenfold, half the size finds those of another machine far better.
+# Where photographs take several windows, one object in four may be smaller than LEAST_WIDTH or LEAST_SIDE, and they are
+# shrunk to no less than this: on ball screws, whose pits differ tenfold, half the size finds those of another machine
+# far better.
 COARSE = 0.5
 # Below such a budget, in seconds and without a GPU, the network of the next smaller preset gets further.
 SHORT = {"accurate": 3600, "balanced": 300}
 SMALLER = {"accurate": "balanced", "balanced": "fast"}
-# A little shrinking costs sharpness and gains little: from this scale on, photographs stay as they are.
-MOST_SHRUNK = 0.75
+# A little shrinking costs sharpness and gains little: above this scale photographs stay as they are.
+WORTH_SHRINKING = 0.75
 # Where labels cover a larger fraction of an image, weights that learned to find marks on a surface do not help.
 SCENE = 0.5
 # A training needs at least this number of crops; a core trains the smallest network on this number of pixels a second,
@@ -161,22 +162,22 @@ def _scale(config: ChosenConfig, facts: Facts) -> Choice:
         return Choice("scale", "whole image", f"squeezed into {config.size}, as you asked")
     survey = facts.survey
     pixels = survey.median_hw[0] * survey.median_hw[1]
-    wanted = {"object_width": LEAST_WIDTH / max(survey.object_width, 1.0),
-              "object_area": LEAST_SIDE / max(survey.object_area, 1.0)**0.5,
-              "image": (LEAST_PIXELS / pixels)**0.5}
+    by_width, by_area = _large_enough(survey.object_width, survey.object_area)
+    wanted = {"object_width": by_width, "object_area": by_area, "image": (LEAST_PIXELS / pixels)**0.5}
     reason = max(wanted, key=lambda key: wanted[key])
     scale = min(1.0, wanted[reason])
-    scale = 1.0 if scale > MOST_SHRUNK else round(scale, 3)
+    scale = 1.0 if scale > WORTH_SHRINKING else round(scale, 3)
     width, area = (counted(round(value), "pixel") for value in (survey.object_width, survey.object_area))
     why = {"object_width": f"the thinnest tenth of the objects is {width} wide or less",
            "object_area": f"the smallest tenth of the objects has {area} or less",
            "image": "objects are large; no smaller than this"}[reason]
-    coarse = _coarse(survey, pixels, facts.here)
-    if coarse < scale and coarse <= MOST_SHRUNK:
+    coarse = max(COARSE, *_large_enough(survey.common_width, survey.common_area),
+                 (WINDOW_PIXELS[facts.here.kind] / pixels)**0.5)
+    if coarse < scale and coarse <= WORTH_SHRINKING:
         scale = round(coarse, 3)
         why = ("a window shows more of these large photographs; 3 of 4 objects are still large enough "
                "(--scale 1 for the smallest)")
-    hurried = max(HURRIED_WIDTH / max(survey.object_width, 1.0), HURRIED_SIDE / max(survey.object_area, 1.0)**0.5,
+    hurried = max(*_large_enough(survey.object_width, survey.object_area, HURRIED_WIDTH, HURRIED_SIDE),
                   (_pixels_a_crop(config, facts.here) / pixels)**0.5)
     if hurried < scale:
         scale = round(hurried, 3)
@@ -184,10 +185,10 @@ def _scale(config: ChosenConfig, facts: Facts) -> Choice:
     return Choice("scale", "1 (native)" if scale == 1 else f"{scale:g}", why, scale)
 
 
-def _coarse(survey: Survey, pixels: int, here: Machine) -> float:
-    """The scale for images of so many pixels where one object in four may be smaller than it should."""
-    return max(COARSE, LEAST_WIDTH / max(survey.common_width, 1.0), LEAST_SIDE / max(survey.common_area, 1.0)**0.5,
-               (WINDOW_PIXELS[here.kind] / pixels)**0.5)
+def _large_enough(width: float, area: float, least_width: float = LEAST_WIDTH,
+                  least_side: float = LEAST_SIDE) -> tuple[float, float]:
+    """Scales at which objects of that thickness, and of that area, in pixels, are as large as they should be."""
+    return least_width / max(width, 1.0), least_side / max(area, 1.0)**0.5
 
 
 def _pixels_a_crop(config: TrainConfig, here: Machine) -> float:
