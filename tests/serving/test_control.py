@@ -14,6 +14,8 @@ import pytest
 from conftest import disk
 from supervised import STATE, SUPERVISOR, Site, lay_out, supervised, until_so
 
+from ss_poc.serving.supervisor import Worker
+
 
 @pytest.fixture
 def site(tmp_path):
@@ -110,6 +112,19 @@ def test_a_server_that_is_stopped_while_it_starts_a_version_leaves_no_process(si
     site.process.terminate()
     assert site.process.wait(20) == 0 and asking.communicate(timeout=20) and asking.returncode == 1
     until_so(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def test_a_worker_that_does_not_leave_in_time_is_killed_and_the_log_says_so(tmp_path, monkeypatch, caplog):
+    lay_out(tmp_path, "v_1")
+    program = tmp_path / "deploy/KerasSegmentationService/segment/v_1/src/ss_poc/keras_segment.py"
+    program.write_text("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + program.read_text())
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        worker = Worker(sys.executable, "v_1", listening, dict(os.environ))
+        worker.wait_ready(60)
+        worker.stop(0.3)
+    assert worker.process.returncode == -signal.SIGKILL
+    assert caplog.messages == [f"worker {worker.process.pid} has not left after 0.3 s and is killed"]
 
 
 def test_a_version_that_vanished_is_named_and_what_is_served_goes_on(site):

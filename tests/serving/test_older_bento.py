@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from served import free_port
+from supervised import stop
 
 from ss_poc.core.files import read_json, write_json
 from ss_poc.core.run import RunPaths
@@ -107,5 +108,4 @@ def test_an_older_bento_takes_over_answers_alike_and_is_rolled_back(older_code, 
             assert "version today is served, in place of older" in ask("rollback")
             assert [answer(client, photo, "today") for photo in photos] == today
     finally:
-        process.terminate()
-        process.wait(60)
+        stop(process, tmp_path / STATE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from served import Load, free_port, resident_mb
-from supervised import until_so
+from supervised import stop, until_so
 
 SUPERVISOR = Path(__file__).resolve().parents[2] / "src/ss_poc/serving/supervisor.py"
 STATE = "deploy/.server/test"
@@ -67,8 +67,7 @@ def site(bento, tmp_path, request):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
     yield found
-    process.terminate()
-    process.wait(60)
+    stop(process, tmp_path / STATE)
 
 
 def rename(models: Path, version: str) -> None:
@@ -177,5 +176,4 @@ def test_several_workers_share_the_socket_and_their_numbers(bento, tmp_path, lab
                    if line.startswith("segment_requests_total") and 'route="/predict",status="200"' in line]
         assert float(line.rsplit(" ", 1)[1]) == len(load.statuses)
     finally:
-        process.terminate()
-        process.wait(60)
+        stop(process, tmp_path / STATE)

@@ -116,7 +116,10 @@ def _look_after(line: Line, alarms: Alarms, stopping: threading.Event) -> None:
             write_json(line.settings.state / "status.json", status_of(line, list(alarms.active.values())))
         except OSError as error:
             LOG.warning("status.json cannot be written: %s", error)
-        stopping.wait(LOOK)
+        until = time.monotonic() + LOOK
+        # No `stopping.wait`: where a signal comes just as it has the event's lock, `set` blocks for ever.
+        while not stopping.is_set() and time.monotonic() < until:
+            time.sleep(0.1)
 
 
 def status_of(line: Line, alarms: Sequence[str]) -> dict[str, Any]:

@@ -101,6 +101,8 @@ class Worker:
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            if seconds:
+                LOG.warning("worker %s has not left after %g s and is killed", self.process.pid, seconds)
             self.process.kill()
             self.process.wait()
         self.lifeline.close()
@@ -121,7 +123,9 @@ class Supervisor:
         self.version = self.previous = self.unnoted = ""
         self.restarts, self.pause = 0, 0.5
         # Commands come one after the other; while one starts workers, those that die are started again all the same.
-        self.commands, self.lock, self.leaving = threading.RLock(), threading.Lock(), threading.Event()
+        self.commands, self.lock = threading.RLock(), threading.Lock()
+        # Set by a signal. No threading.Event: `set` blocks for ever where the signal comes just as `wait` has its lock.
+        self.leaving = False
         self.metrics = tempfile.mkdtemp(prefix="ss-poc-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         self.environment = {**os.environ, "BENTOML_HOME": str((self.state / "home").absolute()),
                             "BENTOML_DO_NOT_TRACK": "true", "ORT_DISABLE_TELEMETRY": "1"}
@@ -146,7 +150,7 @@ class Supervisor:
 
     def launch(self, version: str) -> Worker:
         """Start one worker; Failure where there is no room for it, or the server is being stopped."""
-        if self.leaving.is_set():
+        if self.leaving:
             raise Failure("the server is being stopped")
         try:
             return Worker(self.python, version, self.listening, self.environment)
@@ -162,7 +166,7 @@ class Supervisor:
         with self.commands:
             new = self.start(version)
             with self.lock:
-                if self.leaving.is_set():
+                if self.leaving:
                     stop_all(new, 0)
                     raise Failure("the server is being stopped")
                 old, self.workers, self.starting = self.workers, new, []
@@ -209,7 +213,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Start workers again that died, until the server is told to stop; the pause grows while they keep dying."""
-        while not self.leaving.wait(0.1):
+        while self.rest(0.1):
             with self.lock:
                 if self.unnoted:
                     self.note()
@@ -219,13 +223,20 @@ class Supervisor:
                 LOG.warning("worker %s ended with %s", dead[0].process.pid, dead[0].process.returncode)
                 if time.monotonic() - dead[0].started > 60:
                     self.pause = 0.5
-            if self.pause > 0.5 and self.leaving.wait(self.pause):
+            if self.pause > 0.5 and not self.rest(self.pause):
                 return
             self.pause = min(LONGEST_PAUSE, self.pause * 2)
             try:
                 self.replace(dead[0])
             except Failure as failure:  # the next round tries again
                 LOG.error("%s", failure)
+
+    def rest(self, seconds: float) -> bool:
+        """Wait that long, or until the server is told to stop; return whether it goes on."""
+        until = time.monotonic() + seconds
+        while not self.leaving and time.monotonic() < until:
+            time.sleep(0.1)
+        return not self.leaving
 
     def replace(self, dead: Worker) -> None:
         """Start a worker in place of one that died, unless another version is served; Failure where it cannot be."""
@@ -240,7 +251,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Take no more connections, answer what was accepted, remove what only a running server needs."""
-        self.leaving.set()
+        self.leaving = True
         self.listening.close()
         with self.lock:
             stop_all(self.starting, 0)
@@ -347,7 +358,7 @@ def begin(supervisor: Supervisor, options: argparse.Namespace) -> None:
     """Start the workers and take commands; OSError where there is no room for the files that `server.sh` looks for."""
     version, previous = last_served(supervisor.state) if options.go_on else ("", "")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.leaving.set())
+        signal.signal(number, lambda *_: setattr(supervisor, "leaving", True))
     supervisor.version, supervisor.previous = version or options.version, previous or options.previous
     supervisor.workers, supervisor.starting = supervisor.start(supervisor.version), []
     supervisor.note()
