@@ -110,8 +110,33 @@ def test_a_server_that_is_stopped_while_it_starts_a_version_leaves_no_process(si
     until_so(lambda: len(site.workers()) == 2)
     workers = site.workers()
     site.process.terminate()
-    assert site.process.wait(20) == 0 and asking.communicate(timeout=20) and asking.returncode == 1
+    assert site.process.wait(20) == 0
+    assert "the server is being stopped" in asking.communicate(timeout=20)[1] and asking.returncode == 1
     until_so(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def test_a_server_that_is_stopped_before_its_first_worker_is_ready_ends_at_once_and_without_an_error(tmp_path):
+    lay_out(tmp_path, "slow")
+    with supervised(tmp_path, "--version", "slow") as site:
+        until_so(site.workers)
+        (worker,) = site.workers()
+        site.process.terminate()
+        assert site.process.wait(20) == 0 and site.process.stderr.read() == ""
+        assert not Path(f"/proc/{worker}").exists() and not (site.state / "pid").exists()
+
+
+def test_a_server_that_is_stopped_while_it_replaces_a_dead_worker_ends_at_once(site):
+    let_go(site)
+    assert site.ask("deploy", "slow").returncode == 0
+    until_so(lambda: len(site.workers()) == 1)
+    (site.folder / "deploy/KerasSegmentationService/segment/slow/src/go").unlink()
+    (first,) = site.workers()
+    os.kill(first, signal.SIGKILL)
+    until_so(lambda: len(site.workers()) == 1 and first not in site.workers())
+    (second,) = site.workers()
+    site.process.terminate()
+    assert site.process.wait(20) == 0 and not Path(f"/proc/{second}").exists()
+    assert "could not be started" not in (site.state / "log").read_text()
 
 
 def test_a_worker_that_does_not_leave_in_time_is_killed_and_the_log_says_so(tmp_path, monkeypatch, caplog):
@@ -121,7 +146,7 @@ def test_a_worker_that_does_not_leave_in_time_is_killed_and_the_log_says_so(tmp_
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         worker = Worker(sys.executable, "v_1", listening, dict(os.environ))
-        worker.wait_ready(60)
+        worker.wait_ready(60, lambda: False)
         worker.stop(0.3)
     assert worker.process.returncode == -signal.SIGKILL
     assert caplog.messages == [f"worker {worker.process.pid} has not left after 0.3 s and is killed"]

@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,19 @@ class Worker:
             self.last_lines.append(text)
             LOG.info(text)
 
-    def wait_ready(self, seconds: float) -> None:
-        """Return once the worker takes requests; Failure, with the last lines of its log, if not within that time."""
-        self.lifeline.settimeout(seconds)
-        try:
-            word = self.lifeline.recv(5)
-        except OSError:  # the time is over, or the worker was stopped meanwhile
-            word = b""
+    def wait_ready(self, seconds: float, needless: Callable[[], bool]) -> None:
+        """Return once the worker takes requests; Failure, with the last lines of its log, if not within that time.
+
+        Args:
+            seconds: how long it may take.
+            needless: is asked now and then; once it says true, nobody needs the worker any more: Failure as well.
+        """
+        until, word = time.monotonic() + seconds, b""
+        self.lifeline.settimeout(0.1)
+        with contextlib.suppress(OSError):  # the worker was stopped meanwhile
+            while not word and time.monotonic() < until and not needless():
+                with contextlib.suppress(TimeoutError):
+                    word = self.lifeline.recv(5) or b"gone"
         if word != b"ready":
             self.stop(0)
             self._pump.join(2)
@@ -142,9 +149,11 @@ class Supervisor:
                 with self.lock:  # so that `stop` finds each worker among those that start, or none is launched
                     self.starting.append(self.launch(version))
             for worker in self.starting:
-                worker.wait_ready(max(0.1, until - time.monotonic()))
+                worker.wait_ready(max(0.1, until - time.monotonic()), lambda: self.leaving)
         except Failure:
             stop_all(self.starting, 0)
+            if self.leaving:
+                raise Failure("the server is being stopped") from None
             raise
         return self.starting
 
@@ -229,7 +238,8 @@ class Supervisor:
             try:
                 self.replace(dead[0])
             except Failure as failure:  # the next round tries again
-                LOG.error("%s", failure)
+                if not self.leaving:
+                    LOG.error("%s", failure)
 
     def rest(self, seconds: float) -> bool:
         """Wait that long, or until the server is told to stop; return whether it goes on."""
@@ -247,7 +257,7 @@ class Supervisor:
             fresh = self.launch(self.version)
             self.workers[self.workers.index(dead)] = fresh
             self.restarts += 1
-        fresh.wait_ready(READY_SECONDS)
+        fresh.wait_ready(READY_SECONDS, lambda: self.leaving)
 
     def stop(self) -> None:
         """Take no more connections, answer what was accepted, remove what only a running server needs."""
@@ -344,10 +354,13 @@ def run(options: argparse.Namespace) -> int:
         supervisor = Supervisor(options)
         begin(supervisor, options)
     except (Failure, OSError) as failure:
+        if supervisor:
+            told = supervisor.leaving
+            supervisor.stop()
+            if told:
+                return 0
         LOG.error("%s", failure)
         print(failure, file=sys.stderr, flush=True)
-        if supervisor:
-            supervisor.stop()
         return 1
     supervisor.watch()
     supervisor.stop()
