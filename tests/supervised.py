@@ -106,9 +106,9 @@ def supervised(folder: Path, *flags: str, workers: int = 1) -> Iterator[Site]:
 
 
 def stop(process: subprocess.Popen[bytes], state: Path) -> None:
-    """Stop a supervisor. It kills workers that have not left after 76 s; its log is printed, for a test that fails."""
+    """Stop a supervisor that nobody asks anything any more; its log is printed, for a test that fails."""
     process.terminate()
     try:
-        assert process.wait(100) in (0, -signal.SIGKILL)  # the test may have killed it
+        assert process.wait(60) in (0, -signal.SIGKILL)  # the test may have killed it
     finally:
         print((state / "log").read_text())

@@ -12,18 +12,18 @@ import sys
 import pytest
 from conftest import SOURCE
 
-STEPS = 40  # two rounds of either loop and more
+STEPS = 40  # every line that a round comes by in which nothing is wrong, most of them several times
 AT_EACH_STEP = f"""
 import os, signal, sys, threading
 
-def at_each_step(first, run):
-    '''Run again and again; send SIGTERM at the next line each time, of function `first` or of threading.'''
+def at_each_step(names, run):
+    '''Run again and again; send SIGTERM at the next line each time, of the functions `names` or of threading.'''
     for step in range(1, {STEPS} + 1):
         seen = 0
 
         def trace(frame, event, argument):
             nonlocal seen
-            if frame.f_code.co_name == first or seen and frame.f_code.co_filename == threading.__file__:
+            if frame.f_code.co_name in names or seen and frame.f_code.co_filename == threading.__file__:
                 seen += 1
                 if seen == step:
                     os.kill(os.getpid(), signal.SIGTERM)
@@ -41,7 +41,7 @@ from ss_poc.serving import supervisor
 supervisor.Supervisor.start = lambda self, version: []  # what workers do is tested elsewhere
 options = Namespace(state="state", python=sys.executable, host="127.0.0.1", port=0, go_on=False, log="file",
                     version="v_1", previous="")
-at_each_step("watch", lambda: supervisor.run(options))
+at_each_step(["watch", "rest"], lambda: supervisor.run(options))
 """
 LINE = """
 from pathlib import Path
@@ -52,7 +52,7 @@ Path("in").mkdir()
 Path("line.yaml").write_text("line: press\\nstate: state\\nservice: {url: 'http://127.0.0.1:1'}\\n"
                              "sources: [{type: folder, name: camera, path: in}]\\n")
 settings = read_settings(Path("line.yaml"))
-at_each_step("_look_after", lambda: run_line(settings))
+at_each_step(["_look_after"], lambda: run_line(settings))
 """
 
 

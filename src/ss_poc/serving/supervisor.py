@@ -84,10 +84,14 @@ class Worker:
         """
         until, word = time.monotonic() + seconds, b""
         self.lifeline.settimeout(0.1)
-        with contextlib.suppress(OSError):  # the worker was stopped meanwhile
-            while not word and time.monotonic() < until and not needless():
-                with contextlib.suppress(TimeoutError):
-                    word = self.lifeline.recv(5) or b"gone"
+        while time.monotonic() < until and not needless():
+            try:
+                word = self.lifeline.recv(5)
+            except TimeoutError:
+                continue
+            except OSError:  # the worker was stopped meanwhile
+                pass
+            break
         if word != b"ready":
             self.stop(0)
             self._pump.join(2)
