@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,8 +57,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     options = parser.parse_args()
     data = load_coco(find_json(options.img_path), options.img_path)
-    dealt = hands({sample.name: int(re.search(options.number, sample.name)[1]) for sample in data.samples},
-                  options.near)
+    dealt = hands([sample.name for sample in data.samples], options.number, options.near)
     columns = ("model", "away", "seed", "image AUROC", "pixel AUROC", "PRO", "missed at 1 %", "missed at 5 %",
                "training, s", "training, GiB", "ms")
     print(f"| {' | '.join(columns)} |\n" + "| --- " * len(columns) + "|")

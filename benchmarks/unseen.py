@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder to keep the runs in, and to find those of before")
     options, flags = parser.parse_known_args()
     document = read_json(find_json(options.img_path))
-    dealt = hands({image["file_name"]: int(re.search(options.number, image["file_name"])[1])
-                   for image in document["images"]}, options.near)
+    dealt = hands([image["file_name"] for image in document["images"]], options.number, options.near)
     print(head("away"))
     with tempfile.TemporaryDirectory() as scratch:
         for number, away in enumerate(dealt[:AWAY]):
@@ -48,8 +48,14 @@ def main() -> None:
             print(f"| {number} | {row(paths, unknown)} |", flush=True)
 
 
-def hands(numbers: dict[str, int], near: int) -> list[set[str]]:
+def hands(names: Sequence[str], expression: str, near: int) -> list[set[str]]:
     """Names by hand, photographs of one workpiece in the same."""
+    numbers = {}
+    for name in names:
+        found = re.search(expression, name)
+        if not found:
+            raise SystemExit(f"--number {expression!r} finds no number in {name}")
+        numbers[name] = int(found[1])
     workpieces: list[list[str]] = []
     last = 0
     for name, number in sorted(numbers.items(), key=lambda item: item[1]):
