@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def hands(names: Sequence[str], expression: str, near: int) -> list[set[str]]:
-    """Names by hand, photographs of one workpiece in the same."""
+    """Names by hand, photographs of one workpiece in the same: `expression` finds their numbers."""
     numbers = {}
     for name in names:
         found = re.search(expression, name)
